@@ -1,0 +1,1 @@
+"""The parts of Kubernetes that run workloads: scheduler, DaemonSet controller, kubelet, cluster DNS."""

@@ -1,0 +1,310 @@
+"""The kubelet of one node: pod networks by Multus, containers by the runtime, status and events by the API."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from conformance.sandbox.client import PODS, ApiClient, ApiError, Object
+from conformance.sandbox.controller import Controller, Informer, Key
+from conformance.sandbox.events import EventRecorder
+from conformance.sandbox.images import Image, ImageStore
+from conformance.sandbox.kubernetes.podstatus import ContainerState, PodStates
+from conformance.sandbox.kubernetes.volumes import PodVolumes, VolumeError, environment
+from conformance.sandbox.launcher.container import (
+    Container,
+    ContainerConfig,
+    ContainerError,
+    ContainerRuntime,
+)
+from conformance.sandbox.network.node import Node
+from conformance.sandbox.network.podnet import PodNetwork, PodNetworkError, PodRef
+
+log = logging.getLogger(__name__)
+
+_SANDBOX_RETRY_SECONDS: Final = 5.0
+_IMAGE_RETRY_SECONDS: Final = 2.0
+_RESTART_SECONDS: Final = 1.0
+_NETWORK_STATUS: Final = "k8s.v1.cni.cncf.io/network-status"
+
+
+@dataclass
+class RunningPod:
+    """What the kubelet holds of a pod that it runs."""
+
+    ref: PodRef
+    states: PodStates
+    volumes: PodVolumes
+    logs: Path
+    netns: str | None = None
+    containers: dict[str, Container] = field(default_factory=dict)
+    watchers: set[asyncio.Task[None]] = field(default_factory=set)
+    set_up: bool = False
+    initialised: bool = False
+    terminating: bool = False
+
+    def log_file(self, container: str) -> Path:
+        return self.logs / f"{container}.log"
+
+
+class Kubelet:
+    """Runs the pods bound to its node."""
+
+    def __init__(
+        self,
+        client: ApiClient,
+        pods: Informer,
+        node: Node,
+        network: PodNetwork,
+        runtime: ContainerRuntime,
+        images: ImageStore,
+        directory: Path,
+    ) -> None:
+        self._client, self._pods, self.node = client, pods, node
+        self._network, self._runtime, self._images, self._directory = network, runtime, images, directory
+        self._events = EventRecorder(client, "kubelet", node.name)
+        self._multus_events = EventRecorder(client, "multus")
+        self._running: dict[str, RunningPod] = {}
+        self._ended: set[str] = set()
+        self.controller = Controller(f"kubelet {node.name}", self._reconcile)
+        self.controller.watch(pods, self._keys)
+
+    def _keys(self, pod: Object) -> list[Key]:
+        mine = pod["spec"].get("nodeName") == self.node.name
+        return [Key(pod["metadata"]["namespace"], pod["metadata"]["name"])] if mine else []
+
+    def running(self, uid: str) -> RunningPod | None:
+        """The pod with this UID if it runs here; what a node-local agent asks of the runtime."""
+        return self._running.get(uid)
+
+    async def _reconcile(self, key: Key) -> float | None:
+        pod = self._pods.get(*key)
+        if pod is None:
+            for running in [r for r in self._running.values() if (r.ref.namespace, r.ref.name) == key]:
+                await self._tear_down(running)
+            return None
+        uid = pod["metadata"]["uid"]
+        running = self._running.get(uid)
+        if pod["metadata"].get("deletionTimestamp"):
+            return await self._terminate(pod, running)
+        if uid in self._ended:
+            return None
+        if running is None:
+            running = self._admit(pod)
+        running.volumes.refresh(pod)
+        delay = await self._advance(pod, running)
+        await self._report(pod, running)
+        if running.states.phase(pod) in ("Succeeded", "Failed"):
+            await self._tear_down(running)
+            self._ended.add(uid)
+        return delay
+
+    def _admit(self, pod: Object) -> RunningPod:
+        meta = pod["metadata"]
+        directory = self._directory / meta["uid"]
+        logs = directory / "log"
+        logs.mkdir(parents=True, exist_ok=True)
+        ref = PodRef(meta["namespace"], meta["name"], meta["uid"])
+        running = RunningPod(ref, PodStates.of(pod), PodVolumes(directory, pod), logs)
+        self._running[meta["uid"]] = running
+        return running
+
+    async def _advance(self, pod: Object, running: RunningPod) -> float | None:
+        """Take the pod as far as it can go now; seconds until another attempt is due, or None."""
+        if not running.set_up and not await self._set_up(pod, running):
+            return _SANDBOX_RETRY_SECONDS
+        if not running.initialised:
+            delay = await self._initialise(pod, running)
+            if not running.initialised:
+                return delay
+        delays = [await self._ensure(pod, running, container) for container in pod["spec"]["containers"]]
+        return min((delay for delay in delays if delay is not None), default=None)
+
+    async def _set_up(self, pod: Object, running: RunningPod) -> bool:
+        """Volumes and network. False when one failed; the reason is told by an event."""
+        try:
+            await running.volumes.setup(self._client)
+        except VolumeError as error:
+            await self._events.warning(pod, "FailedMount", str(error))
+            return False
+        if pod["spec"].get("hostNetwork"):
+            running.states.pod_ips = (self.node.address,)
+        elif not await self._set_up_network(pod, running):
+            return False
+        running.set_up = running.states.sandbox_ready = True
+        return True
+
+    async def _set_up_network(self, pod: Object, running: RunningPod) -> bool:
+        try:
+            result = await self._network.setup(running.ref, pod["metadata"].get("annotations") or {})
+        except PodNetworkError as error:
+            for reason, message in error.events:
+                await self._multus_events.warning(pod, reason, message)
+            await self._events.warning(pod, "FailedCreatePodSandBox", str(error))
+            return False
+        for reason, message in result.events:
+            await self._multus_events.normal(pod, reason, message)
+        running.netns, running.states.pod_ips = result.netns, result.pod_ips
+        annotations = {_NETWORK_STATUS: result.network_status_json}
+        await self._client.merge(
+            PODS, running.ref.namespace, running.ref.name, {"metadata": {"annotations": annotations}}
+        )
+        return True
+
+    async def _initialise(self, pod: Object, running: RunningPod) -> float | None:
+        """Run the init containers in order; sets `initialised` when all have succeeded."""
+        for container in pod["spec"].get("initContainers") or []:
+            state = running.states.init[container["name"]]
+            if state.phase == "terminated":
+                if state.exit_code:
+                    return None
+                continue
+            if state.phase == "waiting" and not await self._start(pod, running, container, state, "initContainers"):
+                return _IMAGE_RETRY_SECONDS
+            return None  # its end brings the next reconcile
+        running.initialised = True
+        return None
+
+    async def _ensure(self, pod: Object, running: RunningPod, container: Object) -> float | None:
+        state = running.states.main[container["name"]]
+        if state.phase == "running" or running.terminating:
+            return None
+        if state.phase == "terminated":
+            if pod["spec"].get("restartPolicy", "Always") != "Always":
+                return None
+            state.restarts += 1
+            state.wait("CrashLoopBackOff", f"back-off restarting failed container {container['name']}")
+            return _RESTART_SECONDS * state.restarts
+        started = await self._start(pod, running, container, state, "containers")
+        return None if started else _IMAGE_RETRY_SECONDS
+
+    async def _start(
+        self, pod: Object, running: RunningPod, container: Object, state: ContainerState, group: str
+    ) -> bool:
+        """Pull, create and start one container. False when its image or its program cannot be had."""
+        path = f"spec.{group}{{{container['name']}}}"
+        reference = container["image"]
+        image = self._images.resolve(reference)
+        if image is None:
+            await self._image_missing(pod, state, reference, path)
+            return False
+        message = f'Container image "{reference}" already present on machine and can be accessed by the pod'
+        await self._events.normal(pod, "Pulled", message, path)
+        if image.guest is not None:  # a containerDisk holds a disk and no program that anybody here needs
+            state.run()
+            if group == "initContainers":
+                state.end(0)
+                self.controller.enqueue(Key(running.ref.namespace, running.ref.name))
+            return True
+        try:
+            started = await self._runtime.start(self._config(pod, running, container, image))
+        except ContainerError as error:
+            state.wait("RunContainerError", str(error))
+            await self._events.warning(pod, "Failed", f"Error: {error}", path)
+            return False
+        await self._events.normal(pod, "Created", "Container created", path)
+        state.run()
+        running.containers[container["name"]] = started
+        watcher = asyncio.create_task(self._watch_exit(running, container["name"], started, state))
+        running.watchers.add(watcher)
+        watcher.add_done_callback(running.watchers.discard)
+        await self._events.normal(pod, "Started", "Container started", path)
+        return True
+
+    async def _image_missing(self, pod: Object, state: ContainerState, reference: str, path: str) -> None:
+        first = state.reason not in ("ErrImagePull", "ImagePullBackOff")
+        detail = f'failed to pull and unpack image "{reference}": failed to resolve reference "{reference}": not found'
+        if first:
+            await self._events.warning(pod, "Failed", f'Failed to pull image "{reference}": {detail}', path)
+            await self._events.warning(pod, "Failed", "Error: ErrImagePull", path)
+        if state.reason == "ErrImagePull":
+            state.wait("ImagePullBackOff", f'Back-off pulling image "{reference}": ErrImagePull: {detail}')
+            await self._events.normal(pod, "BackOff", f'Back-off pulling image "{reference}"', path)
+        else:
+            state.wait("ErrImagePull", detail)
+
+    def _config(self, pod: Object, running: RunningPod, container: Object, image: Image) -> ContainerConfig:
+        spec, context = pod["spec"], container.get("securityContext") or {}
+        pod_context = spec.get("securityContext") or {}
+        capabilities = context.get("capabilities") or {}
+        uid = context.get("runAsUser", pod_context.get("runAsUser", 0))
+        command = container.get("command") or image.command
+        return ContainerConfig(
+            pod=running.ref,
+            name=container["name"],
+            image=image,
+            argv=tuple(command) + tuple(container.get("args") or ()),
+            env={**image.env, **environment(pod, container)},
+            uid=uid,
+            gid=context.get("runAsGroup", pod_context.get("runAsGroup", uid)),
+            capabilities=None if context.get("privileged") else tuple(capabilities.get("add") or ()),
+            drop_capabilities=tuple(capabilities.get("drop") or ()),
+            no_new_privileges=context.get("allowPrivilegeEscalation") is False,
+            netns=running.netns,
+            host_pid=bool(spec.get("hostPID")),
+            mounts=tuple(running.volumes.mounts(container)),
+            log=running.log_file(container["name"]),
+            hostname=spec.get("hostname") or running.ref.name,
+        )
+
+    async def _watch_exit(self, running: RunningPod, name: str, container: Container, state: ContainerState) -> None:
+        state.end(await container.wait())
+        await container.delete()
+        running.containers.pop(name, None)
+        self.controller.enqueue(Key(running.ref.namespace, running.ref.name))
+
+    async def _report(self, pod: Object, running: RunningPod) -> None:
+        def change(current: Object) -> None:
+            if current["metadata"]["uid"] == running.ref.uid:
+                current["status"] = {
+                    **current.get("status", {}),
+                    **running.states.as_status(current, self.node.address),
+                }
+
+        try:
+            await self._client.mutate(PODS, running.ref.namespace, running.ref.name, change, "status")
+        except ApiError as error:
+            if not error.not_found:
+                raise
+
+    async def _terminate(self, pod: Object, running: RunningPod | None) -> float | None:
+        """SIGTERM, the grace period, SIGKILL, then the network and the object."""
+        meta = pod["metadata"]
+        if running is not None and not running.terminating:
+            running.terminating = True
+            await self._stop_containers(pod, running, float(meta.get("deletionGracePeriodSeconds") or 0))
+            await self._report(pod, running)
+            await self._tear_down(running)
+        await self._client.delete(PODS, meta["namespace"], meta["name"], uid=meta["uid"], grace=0)
+        self._ended.discard(meta["uid"])
+        return None
+
+    async def _stop_containers(self, pod: Object, running: RunningPod, grace: float) -> None:
+        for name, container in list(running.containers.items()):
+            await self._events.normal(pod, "Killing", f"Stopping container {name}", f"spec.containers{{{name}}}")
+            await container.kill(signal.SIGTERM)
+        watchers = list(running.watchers)
+        if watchers and grace > 0:
+            await asyncio.wait(watchers, timeout=grace)
+        for container in list(running.containers.values()):
+            await container.kill(signal.SIGKILL)
+        if watchers:
+            await asyncio.wait(watchers)
+
+    async def _tear_down(self, running: RunningPod) -> None:
+        for container in list(running.containers.values()):
+            await container.kill(signal.SIGKILL)
+        if running.watchers:
+            await asyncio.wait(list(running.watchers))
+        if running.netns is not None:
+            await self._network.teardown(running.ref)
+        running.volumes.remove()
+        self._running.pop(running.ref.uid, None)
+
+    async def stop(self) -> None:
+        """Stop reconciling; what runs is ended with the sandbox."""
+        await self.controller.stop()

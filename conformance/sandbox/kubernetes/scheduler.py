@@ -1,0 +1,121 @@
+"""The scheduler: node selectors, node and pod affinity, node conditions, fewest pods first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from conformance.sandbox.client import PODS, ApiClient, Object
+from conformance.sandbox.controller import Controller, Informer, Key
+from conformance.sandbox.events import EventRecorder, timestamp
+
+_RETRY_SECONDS: Final = 1.0
+
+
+class Scheduler:
+    """Binds pending pods to nodes (by `spec.nodeName`, the effect of the binding subresource)."""
+
+    def __init__(self, client: ApiClient, pods: Informer, nodes: Informer) -> None:
+        self._client, self._pods, self._nodes = client, pods, nodes
+        self._events = EventRecorder(client, "default-scheduler")
+        self._assumed: dict[Key, str] = {}
+        self.controller = Controller("scheduler", self._reconcile)
+        self.controller.watch(pods)
+
+    async def _reconcile(self, key: Key) -> float | None:
+        pod = self._pods.get(*key)
+        if pod is None or pod["spec"].get("nodeName") or pod["metadata"].get("deletionTimestamp"):
+            self._assumed.pop(key, None)
+            return None
+        fitting = [node for node in self._nodes if self._fits(pod, node)]
+        if not fitting:
+            await self._unschedulable(pod)
+            return _RETRY_SECONDS
+        load = Counter(other["spec"].get("nodeName") for other in self._pods)
+        load.update(self._assumed.values())
+        name = min(fitting, key=lambda node: (load[node["metadata"]["name"]], node["metadata"]["name"]))["metadata"][
+            "name"
+        ]
+        self._assumed[key] = name
+        await self._client.merge(PODS, *key, {"spec": {"nodeName": name}})
+        condition = {"type": "PodScheduled", "status": "True", "lastTransitionTime": timestamp(), "lastProbeTime": None}
+        await self._client.strategic_merge(PODS, *key, {"status": {"conditions": [condition]}}, "status")
+        await self._events.normal(pod, "Scheduled", f"Successfully assigned {key.namespace}/{key.name} to {name}")
+        return None
+
+    async def _unschedulable(self, pod: Object) -> None:
+        count = len(list(self._nodes))
+        message = f"0/{count} nodes are available: {count} node(s) didn't match Pod's node affinity/selector."
+        condition = {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": message,
+            "lastTransitionTime": timestamp(),
+        }
+        meta = pod["metadata"]
+        known = [(c.get("reason"), c.get("message")) for c in pod.get("status", {}).get("conditions", [])]
+        if ("Unschedulable", message) not in known:
+            patch = {"status": {"conditions": [condition]}}
+            await self._client.strategic_merge(PODS, meta["namespace"], meta["name"], patch, "status")
+            await self._events.warning(pod, "FailedScheduling", message)
+
+    def _fits(self, pod: Object, node: Object) -> bool:
+        spec, labels = pod["spec"], node["metadata"].get("labels", {})
+        if node.get("spec", {}).get("unschedulable"):
+            return False
+        if any(labels.get(name) != value for name, value in (spec.get("nodeSelector") or {}).items()):
+            return False
+        affinity = spec.get("affinity") or {}
+        return _node_affinity(
+            affinity.get("nodeAffinity") or {}, labels, node["metadata"]["name"]
+        ) and not self._repelled(pod, affinity.get("podAntiAffinity") or {}, node)
+
+    def _repelled(self, pod: Object, anti_affinity: Object, node: Object) -> bool:
+        """Whether a required anti-affinity term matches a pod in the same topology as `node`."""
+        for term in anti_affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or []:
+            topology = node["metadata"].get("labels", {}).get(term["topologyKey"])
+            for other in self._pods:
+                host = self._nodes.get("", other["spec"].get("nodeName") or self._assumed.get(_key(other), ""))
+                same_place = host and host["metadata"].get("labels", {}).get(term["topologyKey"]) == topology
+                finished = other.get("status", {}).get("phase") in ("Succeeded", "Failed")
+                same_scope = other["metadata"]["namespace"] == pod["metadata"]["namespace"]
+                if same_place and same_scope and not finished and _selects(term.get("labelSelector") or {}, other):
+                    return True
+        return False
+
+
+def _key(pod: Object) -> Key:
+    return Key(pod["metadata"]["namespace"], pod["metadata"]["name"])
+
+
+def _selects(selector: Object, obj: Object) -> bool:
+    labels = obj["metadata"].get("labels", {})
+    return all(labels.get(name) == value for name, value in (selector.get("matchLabels") or {}).items()) and all(
+        _matches(expression, labels.get(expression["key"])) for expression in selector.get("matchExpressions") or []
+    )
+
+
+def _node_affinity(affinity: Object, labels: dict[str, str], name: str) -> bool:
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
+    if not required:
+        return True
+    return any(
+        all(_matches(expression, labels.get(expression["key"])) for expression in term.get("matchExpressions") or [])
+        and all(_matches(field, name) for field in term.get("matchFields") or [])
+        for term in required["nodeSelectorTerms"]
+    )
+
+
+def _matches(expression: Object, value: str | None) -> bool:
+    wanted = expression.get("values") or []
+    match expression["operator"]:
+        case "In":
+            return value in wanted
+        case "NotIn":
+            return value not in wanted
+        case "Exists":
+            return value is not None
+        case "DoesNotExist":
+            return value is None
+    return False

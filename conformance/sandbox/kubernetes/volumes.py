@@ -1,0 +1,125 @@
+"""A pod's volumes and the files every container gets, laid out on the node's disk as a kubelet does."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from conformance.sandbox.client import CONFIG_MAPS, SECRETS, ApiClient, Object
+from conformance.sandbox.launcher.container import Mount
+
+CLUSTER_DNS: Final = "10.96.0.10"
+CLUSTER_DOMAIN: Final = "cluster.local"
+
+
+class VolumeError(Exception):
+    """A volume cannot be set up; the message is what the kubelet's event says."""
+
+
+class PodVolumes:
+    """The directory of one pod: `volumes/<name>` and `etc/`."""
+
+    def __init__(self, directory: Path, pod: Object) -> None:
+        self._directory, self._pod = directory, pod
+
+    @property
+    def directory(self) -> Path:
+        return self._directory / "volumes"
+
+    async def setup(self, client: ApiClient) -> None:
+        """Create every volume; `VolumeError` when a ConfigMap or Secret is missing."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for volume in self._pod["spec"].get("volumes") or []:
+            if "hostPath" in volume:
+                continue
+            path = self.directory / volume["name"]
+            path.mkdir(exist_ok=True)
+            path.chmod(0o777)
+            if source := volume.get("configMap"):
+                await self._write_object(client, source, path, secret=False)
+            elif source := volume.get("secret"):
+                await self._write_object(client, source, path, secret=True)
+            elif source := volume.get("downwardAPI"):
+                self.write_downward(source, path)
+        self._write_etc()
+
+    async def _write_object(self, client: ApiClient, source: Object, path: Path, *, secret: bool) -> None:
+        namespace = self._pod["metadata"]["namespace"]
+        name = source["secretName"] if secret else source["name"]
+        found = await client.find(SECRETS if secret else CONFIG_MAPS, namespace, name)
+        if found is None:
+            kind = "secret" if secret else "configmap"
+            raise VolumeError(f'MountVolume.SetUp failed for volume "{path.name}" : {kind} "{name}" not found')
+        for key, value in (found.get("data") or {}).items():
+            (path / key).write_bytes(base64.b64decode(value) if secret else value.encode())
+            (path / key).chmod(source.get("defaultMode") or 0o644)
+
+    def write_downward(self, source: Object, path: Path) -> None:
+        """Downward API files; written again when the pod's metadata changes."""
+        for item in source.get("items") or []:
+            (path / item["path"]).write_text(field_value(self._pod, item["fieldRef"]["fieldPath"]))
+
+    def refresh(self, pod: Object) -> None:
+        """Follow a change of the pod's labels and annotations."""
+        self._pod = pod
+        for volume in pod["spec"].get("volumes") or []:
+            if source := volume.get("downwardAPI"):
+                self.write_downward(source, self.directory / volume["name"])
+
+    def _write_etc(self) -> None:
+        etc, meta, spec = self._directory / "etc", self._pod["metadata"], self._pod["spec"]
+        etc.mkdir(exist_ok=True)
+        namespace = meta["namespace"]
+        search = f"{namespace}.svc.{CLUSTER_DOMAIN} svc.{CLUSTER_DOMAIN} {CLUSTER_DOMAIN}"
+        (etc / "resolv.conf").write_text(f"search {search}\nnameserver {CLUSTER_DNS}\noptions ndots:5\n")
+        hostname = spec.get("hostname") or meta["name"]
+        (etc / "hosts").write_text(f"127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.1.1\t{hostname}\n")
+
+    def mounts(self, container: Object) -> Iterator[Mount]:
+        """What to bind into `container`, the kubelet's own files first."""
+        for name in ("resolv.conf", "hosts"):
+            yield Mount(str(self._directory / "etc" / name), f"/etc/{name}", read_only=False)
+        volumes = {volume["name"]: volume for volume in self._pod["spec"].get("volumes") or []}
+        for mount in container.get("volumeMounts") or []:
+            volume = volumes[mount["name"]]
+            if "hostPath" in volume:
+                source = volume["hostPath"]["path"]
+            else:
+                source = str(self.directory / mount["name"])
+            if sub_path := mount.get("subPath"):
+                source = os.path.join(source, sub_path)
+                if "hostPath" not in volume:
+                    Path(source).mkdir(parents=True, exist_ok=True)
+                    Path(source).chmod(0o777)
+            yield Mount(source, mount["mountPath"], read_only=bool(mount.get("readOnly")))
+
+    def remove(self) -> None:
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def field_value(pod: Object, path: str) -> str:
+    """The value of a downward API `fieldPath`, empty when absent."""
+    for prefix in ("metadata.annotations", "metadata.labels"):
+        if path.startswith(f"{prefix}['"):
+            return str((pod["metadata"].get(prefix.split(".")[1]) or {}).get(path[len(prefix) + 2 : -2], ""))
+        if path == prefix:
+            entries = pod["metadata"].get(prefix.split(".")[1]) or {}
+            return "\n".join(f"{name}={json.dumps(value)}" for name, value in sorted(entries.items()))
+    value: object = pod
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return "" if value is None else str(value)
+
+
+def environment(pod: Object, container: Object) -> dict[str, str]:
+    """The container's `env`, downward API references resolved."""
+    env: dict[str, str] = {}
+    for entry in container.get("env") or []:
+        reference = (entry.get("valueFrom") or {}).get("fieldRef")
+        env[entry["name"]] = field_value(pod, reference["fieldPath"]) if reference else str(entry.get("value", ""))
+    return env
