@@ -52,7 +52,16 @@ class Informer:
     def __iter__(self) -> Iterator[Object]:
         return iter(list(self._objects.values()))
 
+    def remember(self, obj: Object) -> None:
+        """Take in an object this process has just written, so that it is not missed before its event comes."""
+        known = self._objects.get(key_of(obj))
+        if known is None or int(known["metadata"]["resourceVersion"]) < int(obj["metadata"]["resourceVersion"]):
+            self._objects[key_of(obj)] = obj
+
     def _store(self, obj: Object, deleted: bool) -> None:
+        known = self._objects.get(key_of(obj))
+        if known is not None and int(known["metadata"]["resourceVersion"]) > int(obj["metadata"]["resourceVersion"]):
+            return
         if deleted:
             self._objects.pop(key_of(obj), None)
         else:

@@ -87,10 +87,7 @@ class PodVolumes:
         volumes = {volume["name"]: volume for volume in self._pod["spec"].get("volumes") or []}
         for mount in container.get("volumeMounts") or []:
             volume = volumes[mount["name"]]
-            if "hostPath" in volume:
-                source = volume["hostPath"]["path"]
-            else:
-                source = str(self.directory / mount["name"])
+            source = volume["hostPath"]["path"] if "hostPath" in volume else str(self.directory / mount["name"])
             if sub_path := mount.get("subPath"):
                 source = os.path.join(source, sub_path)
                 if "hostPath" not in volume:

@@ -1,0 +1,350 @@
+"""Rendering the virt-launcher pod of a VMI.
+
+Sources: KubeVirt `pkg/virt-controller/services`, `pkg/network/{netbinding,multus,resources}`;
+shapes as recorded on v1.9.0.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from conformance.sandbox.client import Object
+from conformance.sandbox.kubevirt import quantity, spec
+from conformance.sandbox.kubevirt.facts import VersionFacts
+
+NETWORKS_ANNOTATION: Final = "k8s.v1.cni.cncf.io/networks"
+DEFAULT_NETWORK_ANNOTATION: Final = "v1.multus-cni.io/default-network"
+HOOK_SOCKETS: Final = "/var/run/kubevirt-hooks"
+_RUN: Final = "/var/run/kubevirt"
+_PRIVATE: Final = "/var/run/kubevirt-private"
+_EPHEMERAL: Final = "/var/run/kubevirt-ephemeral-disks"
+_OVERHEAD_BYTES: Final = 281411584
+"""What v1.9.0 added to a guest of 192 MiB with one vCPU (`kubevirt.io/memory-overhead-bytes`)."""
+_PASST_OVERHEAD_BYTES: Final = 250 * 2**20
+_GRACE_MARGIN_SECONDS: Final = 30
+_LAUNCHER_MARGIN_SECONDS: Final = 15
+_XDG: Final = [
+    {"name": "XDG_CACHE_HOME", "value": _PRIVATE},
+    {"name": "XDG_CONFIG_HOME", "value": _PRIVATE},
+    {"name": "XDG_RUNTIME_DIR", "value": "/var/run"},
+]
+
+NadLookup = Callable[[str, str], Awaitable[Object | None]]
+
+
+class RenderError(Exception):
+    """The pod cannot be rendered; the message is what follows `failed to render launch manifest: `."""
+
+
+@dataclass(frozen=True)
+class TemplateService:
+    """Renders launcher pods for one KubeVirt version."""
+
+    facts: VersionFacts
+    launcher_image: str
+    lookup_nad: NadLookup
+
+    async def render(self, vmi: Object, registered: spec.Registrations) -> Object:
+        """The Pod for `vmi`; `RenderError` with KubeVirt's text."""
+        await self._require_network_nads(vmi)
+        sidecars = self._sidecars(vmi, registered)
+        overhead = _OVERHEAD_BYTES + _plugin_overhead(vmi, registered)
+        meta = vmi["metadata"]
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "generateName": f"virt-launcher-{meta['name']}-",
+                "namespace": meta["namespace"],
+                "labels": self._labels(vmi),
+                "annotations": self._annotations(vmi, registered, overhead),
+                "ownerReferences": [_owner(vmi)],
+            },
+            "spec": {
+                "volumes": _volumes(with_sidecars=bool(sidecars)),
+                "initContainers": self._init_containers(vmi),
+                "containers": [
+                    self._compute(vmi, len(sidecars), overhead),
+                    *self._disks(vmi, init=False),
+                    *sidecars,
+                ],
+                "restartPolicy": "Never",
+                "terminationGracePeriodSeconds": _grace(vmi) + _GRACE_MARGIN_SECONDS,
+                "dnsPolicy": "ClusterFirst",
+                "nodeSelector": {
+                    "kubernetes.io/arch": "amd64",
+                    "kubevirt.io/schedulable": "true",
+                    "machine-type.node.kubevirt.io/q35": "true",
+                    **(vmi["spec"].get("nodeSelector") or {}),
+                },
+                "affinity": vmi["spec"].get("affinity") or {},
+                "automountServiceAccountToken": False,
+                "securityContext": {"runAsUser": 107, "runAsGroup": 107, "runAsNonRoot": True, "fsGroup": 107},
+                "hostname": vmi["spec"].get("hostname") or meta["name"][:63],
+                "tolerations": vmi["spec"].get("tolerations") or [],
+                "readinessGates": [{"conditionType": "kubevirt.io/virtual-machine-unpaused"}],
+                "enableServiceLinks": False,
+            },
+            "status": {},
+        }
+
+    async def render_target(self, vmi: Object, registered: spec.Registrations, migration: Object) -> Object:
+        """The pod that a migration of `vmi` moves to: never on the source's node."""
+        pod = await self.render(vmi, registered)
+        meta, job = pod["metadata"], migration["metadata"]
+        meta["annotations"] |= {"kubevirt.io/migrationJobName": job["name"], "kubevirt.io/nonroot": "true"}
+        meta["labels"] |= {
+            "kubevirt.io/migrationJobUID": job["uid"],
+            "kubevirt.io/nodeName": vmi["status"]["nodeName"],
+        }
+        apart = {
+            "labelSelector": {"matchLabels": {"kubevirt.io/created-by": vmi["metadata"]["uid"]}},
+            "topologyKey": "kubernetes.io/hostname",
+        }
+        pod["spec"]["affinity"] = {
+            **pod["spec"]["affinity"],
+            "podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [apart]},
+        }
+        return pod
+
+    async def _require_network_nads(self, vmi: Object) -> None:
+        for network in spec.networks(vmi).values():
+            if multus := network.get("multus"):
+                place = spec.namespaced_name(multus["networkName"], vmi["metadata"]["namespace"])
+                if await self.lookup_nad(*place) is None:
+                    raise RenderError(f"failed to locate network attachment definition {place[0]}/{place[1]}")
+
+    def _sidecars(self, vmi: Object, registered: spec.Registrations) -> list[Object]:
+        """One hook sidecar per distinct binding name that registers an image."""
+        containers: list[Object] = []
+        for name in dict.fromkeys(name for _, name in spec.plugin_interfaces(vmi)):
+            if name not in registered:
+                raise RenderError(self.facts.unknown_binding.format(name=name))
+            if image := registered[name].get("sidecarImage"):
+                containers.append(self._sidecar(f"hook-sidecar-{len(containers)}", image, name))
+        return containers
+
+    def _sidecar(self, name: str, image: str, binding: str) -> Object:
+        mount = {"name": "hook-sidecar-sockets", "mountPath": HOOK_SOCKETS}
+        env = [*_XDG]
+        if self.facts.sidecar_sub_path:
+            mount["subPath"] = name
+        if self.facts.sidecar_container_name:
+            env.append({"name": "CONTAINER_NAME", "value": name})
+        if self.facts.sidecar_plugin_name:
+            env.append({"name": "NETWORK_BINDING_PLUGIN_NAME", "value": binding})
+        return {
+            "name": name,
+            "image": image,
+            "env": env,
+            "resources": {},
+            "volumeMounts": [mount],
+            "imagePullPolicy": "IfNotPresent",
+            "securityContext": _security_context(),
+        }
+
+    def _labels(self, vmi: Object) -> dict[str, str]:
+        meta = vmi["metadata"]
+        return {
+            **(meta.get("labels") or {}),
+            "kubevirt.io": "virt-launcher",
+            "kubevirt.io/created-by": meta["uid"],
+            "vm.kubevirt.io/name": meta["name"],
+            "vmi.kubevirt.io/id": meta["name"],
+        }
+
+    def _annotations(self, vmi: Object, registered: spec.Registrations, overhead: int) -> dict[str, str]:
+        annotations = {
+            "kubectl.kubernetes.io/default-container": "compute",
+            "kubevirt.io/domain": vmi["metadata"]["name"],
+            "kubevirt.io/memory-overhead-bytes": str(overhead),
+            "kubevirt.io/migrationTransportUnix": "true",
+            "kubevirt.io/pci-topology-version": "v3",
+            "descheduler.alpha.kubernetes.io/request-evict-only": "",
+        }
+        return annotations | network_annotations(vmi, registered)
+
+    def _init_containers(self, vmi: Object) -> list[Object]:
+        copy = {
+            "name": "container-disk-binary",
+            "image": self.launcher_image,
+            "command": ["/usr/bin/cp", "--preserve=all", "/usr/bin/container-disk", "/init/usr/bin/container-disk"],
+            "env": [*_XDG],
+            "resources": {
+                "limits": {"cpu": "100m", "memory": "40M"},
+                "requests": {"cpu": "10m", "memory": "1M"},
+            },
+            "volumeMounts": [{"name": "virt-bin-share-dir", "mountPath": "/init/usr/bin"}],
+            "imagePullPolicy": "IfNotPresent",
+            "securityContext": _security_context(),
+        }
+        disks = self._disks(vmi, init=True)
+        return [copy, *disks] if disks else []
+
+    def _disks(self, vmi: Object, *, init: bool) -> list[Object]:
+        """One `volume<name>` container per containerDisk, as init container and as running one."""
+        containers = []
+        for index, volume in enumerate(v for v in vmi["spec"].get("volumes") or [] if "containerDisk" in v):
+            data = f"{_EPHEMERAL}/container-disk-data/{vmi['metadata']['uid']}"
+            context = _security_context()
+            del context["runAsGroup"]
+            containers.append(
+                {
+                    "name": f"volume{volume['name']}" + ("-init" if init else ""),
+                    "image": volume["containerDisk"]["image"],
+                    "command": ["/usr/bin/container-disk"],
+                    "args": ["--no-op"] if init else ["--copy-path", f"{data}/disk_{index}"],
+                    "resources": {
+                        "limits": {"cpu": "10m", "memory": "40M"},
+                        "requests": {"cpu": "1m", "ephemeral-storage": "50M", "memory": "1M"},
+                    },
+                    "volumeMounts": [
+                        {"name": "container-disks", "mountPath": data},
+                        {"name": "virt-bin-share-dir", "mountPath": "/usr/bin"},
+                    ],
+                    "imagePullPolicy": volume["containerDisk"].get("imagePullPolicy", "IfNotPresent"),
+                    "securityContext": context,
+                }
+            )
+        return containers
+
+    def _compute(self, vmi: Object, sidecars: int, overhead: int) -> Object:
+        meta = vmi["metadata"]
+        command = ["/usr/bin/virt-launcher-monitor", "--qemu-timeout", "240s", "--name", meta["name"]]
+        command += ["--uid", meta["uid"], "--namespace", meta["namespace"]]
+        command += ["--kubevirt-share-dir", _RUN, "--ephemeral-disk-dir", _EPHEMERAL]
+        command += ["--container-disk-dir", f"{_RUN}/container-disks"]
+        command += ["--grace-period-seconds", str(_grace(vmi) + _LAUNCHER_MARGIN_SECONDS)]
+        command += ["--hook-sidecars", str(sidecars), "--run-as-nonroot", "--allow-emulation"]
+        context = _security_context()
+        context["capabilities"] = {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]}
+        memory = quantity.to_kibibytes(_guest_memory(vmi) + overhead)
+        container: Object = {
+            "name": "compute",
+            "image": self.launcher_image,
+            "command": command,
+            "env": [
+                *_XDG,
+                {
+                    "name": "POD_NAME",
+                    "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
+                },
+            ],
+            "resources": {
+                "limits": {"devices.kubevirt.io/tun": "1"},
+                "requests": {
+                    "cpu": "100m",
+                    "devices.kubevirt.io/tun": "1",
+                    "ephemeral-storage": "50M",
+                    "memory": memory,
+                },
+            },
+            "volumeMounts": _compute_mounts(with_sidecars=sidecars > 0),
+            "imagePullPolicy": "IfNotPresent",
+            "securityContext": context,
+        }
+        if ports := _container_ports(vmi):
+            container["ports"] = ports
+        return container
+
+
+def network_annotations(vmi: Object, registered: spec.Registrations) -> dict[str, str]:
+    """The Multus annotations: each secondary network, then the NAD of its binding; nothing for a bare pod network."""
+    by_network = {interface["name"]: interface for interface in spec.interfaces(vmi)}
+    namespace = vmi["metadata"]["namespace"]
+    elements: list[Object] = []
+    annotations: dict[str, str] = {}
+    for name, network in spec.networks(vmi).items():
+        interface = by_network.get(name, {})
+        multus = network.get("multus")
+        if multus and spec.is_primary(network):
+            place = spec.namespaced_name(multus["networkName"], namespace)
+            annotations[DEFAULT_NETWORK_ANNOTATION] = "/".join(place)
+        elif multus:
+            nad_namespace, nad = spec.namespaced_name(multus["networkName"], namespace)
+            element = {"name": nad, "namespace": nad_namespace, "interface": spec.pod_interface_name(network)}
+            if mac := interface.get("macAddress"):
+                element["mac"] = mac
+            elements.append(element)
+        binding = registered.get(spec.binding_name(interface) or "", {})
+        if reference := binding.get("networkAttachmentDefinition"):
+            nad_namespace, nad = spec.namespaced_name(reference, namespace)
+            elements.append({"name": nad, "namespace": nad_namespace, "cni-args": {"logicNetworkName": name}})
+    if elements:
+        annotations[NETWORKS_ANNOTATION] = json.dumps(elements, separators=(",", ":"))
+    return annotations
+
+
+def _guest_memory(vmi: Object) -> int:
+    domain = vmi["spec"]["domain"]
+    requested = (domain.get("resources") or {}).get("requests", {}).get("memory")
+    return quantity.to_bytes(requested or (domain.get("memory") or {}).get("guest") or "256Mi")
+
+
+def _plugin_overhead(vmi: Object, registered: spec.Registrations) -> int:
+    """Bytes: each distinct plugin's overhead once, and core passt's own."""
+    total = 0
+    for name in {name for _, name in spec.plugin_interfaces(vmi)}:
+        requests = ((registered.get(name) or {}).get("computeResourceOverhead") or {}).get("requests") or {}
+        total += quantity.to_bytes(requests.get("memory", 0))
+    if any("passtBinding" in interface for interface in spec.interfaces(vmi)):
+        total += _PASST_OVERHEAD_BYTES
+    return total
+
+
+def _grace(vmi: Object) -> int:
+    return int(vmi["spec"].get("terminationGracePeriodSeconds", 30))
+
+
+def _owner(vmi: Object) -> Object:
+    return {
+        "apiVersion": "kubevirt.io/v1",
+        "kind": "VirtualMachineInstance",
+        "name": vmi["metadata"]["name"],
+        "uid": vmi["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def _security_context() -> Object:
+    return {
+        "capabilities": {"drop": ["ALL"]},
+        "runAsUser": 107,
+        "runAsGroup": 107,
+        "runAsNonRoot": True,
+        "allowPrivilegeEscalation": False,
+    }
+
+
+def _container_ports(vmi: Object) -> list[Object]:
+    return [
+        {"containerPort": port["port"], "protocol": port.get("protocol", "TCP")}
+        | ({"name": port["name"]} if port.get("name") else {})
+        for interface in spec.interfaces(vmi)
+        for port in interface.get("ports") or []
+    ]
+
+
+def _volumes(*, with_sidecars: bool) -> list[Object]:
+    names = ["private", "public", "sockets", "virt-bin-share-dir", "libvirt-runtime", "ephemeral-disks"]
+    names += ["container-disks", *(["hook-sidecar-sockets"] if with_sidecars else []), "hotplug-disks"]
+    return [{"name": name, "emptyDir": {}} for name in names]
+
+
+def _compute_mounts(*, with_sidecars: bool) -> list[Object]:
+    mounts = {
+        "private": _PRIVATE,
+        "public": _RUN,
+        "ephemeral-disks": _EPHEMERAL,
+        "libvirt-runtime": "/var/run/libvirt",
+        "sockets": f"{_RUN}/sockets",
+        "container-disks": f"{_RUN}/container-disks",
+        "hook-sidecar-sockets": HOOK_SOCKETS,
+        "hotplug-disks": f"{_RUN}/hotplug-disks",
+    }
+    wanted = {name: path for name, path in mounts.items() if with_sidecars or name != "hook-sidecar-sockets"}
+    return [{"name": name, "mountPath": path} for name, path in wanted.items()]

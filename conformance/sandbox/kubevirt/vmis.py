@@ -1,0 +1,234 @@
+"""virt-controller's part of a VMI: its launcher pods, its phases up to Scheduled, Ready, and its end."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from conformance.sandbox.client import PODS, VMIS, ApiClient, Object
+from conformance.sandbox.controller import Controller, Informer, Key
+from conformance.sandbox.events import EventRecorder, timestamp
+from conformance.sandbox.kubevirt import conditions, spec
+from conformance.sandbox.kubevirt.template import RenderError, TemplateService
+
+FINALIZER: Final = "kubevirt.io/foregroundDeleteVirtualMachine"
+UNPAUSED: Final = "kubevirt.io/virtual-machine-unpaused"
+_IMAGE_REASONS: Final = ("ErrImagePull", "ImagePullBackOff")
+_RENDER_RETRY_SECONDS: Final = 3.0
+_FINAL: Final = ("Succeeded", "Failed")
+
+
+def pods_of(pods: Informer, vmi: Object) -> list[Object]:
+    """Launcher pods of the VMI: source and targets."""
+    uid = vmi["metadata"]["uid"]
+    return [pod for pod in pods if pod["metadata"].get("labels", {}).get("kubevirt.io/created-by") == uid]
+
+
+def current_pod(pods: Informer, vmi: Object) -> Object | None:
+    """The pod the VMI lives in: on its node once it has one, else the one that is no migration target."""
+    node = vmi.get("status", {}).get("nodeName")
+    for pod in pods_of(pods, vmi):
+        migrating = "kubevirt.io/migrationJobUID" in pod["metadata"].get("labels", {})
+        if (node and pod["spec"].get("nodeName") == node) or (not node and not migrating):
+            return pod
+    return None
+
+
+class VmiController:
+    """Creates the launcher pod, follows it, hands over to virt-handler, and cleans up."""
+
+    def __init__(
+        self, client: ApiClient, vmis: Informer, pods: Informer, kubevirts: Informer, template: TemplateService
+    ) -> None:
+        self._client, self._vmis, self._pods, self._kubevirts = client, vmis, pods, kubevirts
+        self._template = template
+        self._events = EventRecorder(client, "virtualmachine-controller")
+        self.controller = Controller("virt-controller vmi", self._reconcile)
+        self.controller.watch(vmis)
+        self.controller.watch(pods, self._vmi_of)
+        self.controller.watch(kubevirts, lambda _: self._pending())
+
+    def _vmi_of(self, pod: Object) -> list[Key]:
+        owners = pod["metadata"].get("ownerReferences") or []
+        kind = "VirtualMachineInstance"
+        return [Key(pod["metadata"]["namespace"], owner["name"]) for owner in owners if owner["kind"] == kind]
+
+    def _pending(self) -> list[Key]:
+        waiting = [vmi["metadata"] for vmi in self._vmis if vmi.get("status", {}).get("phase") in (None, "Pending")]
+        return [Key(meta["namespace"], meta["name"]) for meta in waiting]
+
+    async def _reconcile(self, key: Key) -> float | None:
+        vmi = self._vmis.get(*key)
+        if vmi is None:
+            return None
+        if vmi["metadata"].get("deletionTimestamp"):
+            return await self._delete(vmi)
+        phase = vmi.get("status", {}).get("phase") or "Pending"
+        if phase in _FINAL:
+            await self._delete_pods(vmi)
+            return None
+        pod = current_pod(self._pods, vmi)
+        if pod is None:
+            return await self._create_pod(vmi) if phase == "Pending" else await self._lost(vmi)
+        await self._unpause_gate(vmi, pod)
+        await self._client.mutate(VMIS, *key, lambda obj: self._follow(obj, pod))
+        return None
+
+    async def _create_pod(self, vmi: Object) -> float | None:
+        meta = vmi["metadata"]
+        kubevirt = next(iter(self._kubevirts), None)
+        try:
+            pod = await self._template.render(vmi, spec.registrations(kubevirt))
+        except RenderError as error:
+            message = f"failed to render launch manifest: {error}"
+
+            def fail(obj: Object) -> None:
+                conditions.enter_phase(obj, "Pending")
+                conditions.put(obj, "Synchronized", False, "FailedCreate", message)
+
+            await self._client.mutate(VMIS, meta["namespace"], meta["name"], fail)
+            return _RENDER_RETRY_SECONDS
+        created = await self._client.create(PODS, pod)
+        self._pods.remember(created)
+        name = created["metadata"]["name"]
+        await self._events.normal(vmi, "SuccessfulCreate", f"Created virtual machine pod {name}")
+        await self._client.mutate(
+            VMIS, meta["namespace"], meta["name"], lambda obj: _scheduling(obj, self._template.launcher_image)
+        )
+        return None
+
+    async def _lost(self, vmi: Object) -> float | None:
+        """The launcher pod is gone although the VMI is not being deleted."""
+        meta = vmi["metadata"]
+
+        def fail(obj: Object) -> None:
+            conditions.put(obj, "Ready", False, "PodNotExists", "virt-launcher pod has not yet been scheduled")
+            conditions.enter_phase(obj, "Failed")
+
+        await self._client.mutate(VMIS, meta["namespace"], meta["name"], fail)
+        return None
+
+    def _follow(self, vmi: Object, pod: Object) -> None:
+        """What the pod's state means for the VMI."""
+        status = vmi.setdefault("status", {})
+        phase = status.get("phase") or "Pending"
+        for launcher in pods_of(self._pods, vmi):
+            uid = launcher["metadata"]["uid"]
+            status.setdefault("activePods", {})[uid] = launcher["spec"].get("nodeName", "")
+        if phase == "Pending":
+            _scheduling(vmi, self._template.launcher_image)
+        if status["phase"] == "Scheduling":
+            self._schedule(vmi, pod)
+        elif pod.get("status", {}).get("phase") in _FINAL and not _migrated_away(vmi, pod):
+            conditions.enter_phase(vmi, "Failed" if status["phase"] != "Running" else "Succeeded")
+        _mirror_readiness(vmi, pod)
+
+    def _schedule(self, vmi: Object, pod: Object) -> None:
+        status, pod_status = vmi["status"], pod.get("status", {})
+        if pod_status.get("phase") in _FINAL:
+            conditions.enter_phase(vmi, "Failed")
+        elif image_problem := _image_problem(pod):
+            conditions.put(vmi, "Synchronized", False, *image_problem)
+        elif conditions.is_true(pod, "Ready"):
+            conditions.drop(vmi, "Synchronized")
+            status["nodeName"] = pod["spec"]["nodeName"]
+            status["qosClass"] = "Burstable"
+            status["migrationTransport"] = "Unix"
+            status["interfaces"] = _scheduled_interfaces(vmi, pod)
+            vmi["metadata"].setdefault("labels", {})["kubevirt.io/nodeName"] = pod["spec"]["nodeName"]
+            conditions.enter_phase(vmi, "Scheduled")
+
+    async def _unpause_gate(self, vmi: Object, pod: Object) -> None:
+        """Keep the pod's readiness gate in step with the VMI's Paused condition."""
+        paused = conditions.is_true(vmi, "Paused")
+        gate = conditions.find(pod, UNPAUSED)
+        wanted = "False" if paused else "True"
+        if gate is not None and gate["status"] == wanted:
+            return
+        condition = {
+            "type": UNPAUSED,
+            "status": wanted,
+            "reason": "Paused" if paused else "NotPaused",
+            "message": "the virtual machine is paused" if paused else "the virtual machine is not paused",
+            "lastProbeTime": timestamp(),
+            "lastTransitionTime": timestamp(),
+        }
+        meta = pod["metadata"]
+        patch = {"status": {"conditions": [condition]}}
+        await self._client.strategic_merge(PODS, meta["namespace"], meta["name"], patch, "status")
+
+    async def _delete_pods(self, vmi: Object) -> None:
+        for pod in pods_of(self._pods, vmi):
+            meta = pod["metadata"]
+            if not meta.get("deletionTimestamp"):
+                await self._client.delete(PODS, meta["namespace"], meta["name"], uid=meta["uid"])
+                message = f"Deleted virtual machine pod {meta['name']}"
+                await self._events.normal(vmi, "SuccessfulDelete", message)
+
+    async def _delete(self, vmi: Object) -> float | None:
+        meta = vmi["metadata"]
+        await self._delete_pods(vmi)
+        if pods_of(self._pods, vmi):
+            if (pod := current_pod(self._pods, vmi)) is not None:
+                await self._client.mutate(
+                    VMIS, meta["namespace"], meta["name"], lambda obj: _mirror_readiness(obj, pod)
+                )
+            return None
+        await self._client.mutate(VMIS, meta["namespace"], meta["name"], _release)
+        return None
+
+
+def _release(vmi: Object) -> None:
+    kept = [finalizer for finalizer in vmi["metadata"].get("finalizers") or [] if finalizer != FINALIZER]
+    vmi["metadata"]["finalizers"] = kept
+    if not kept:
+        del vmi["metadata"]["finalizers"]
+
+
+def _scheduling(vmi: Object, image: str) -> None:
+    if (vmi.get("status", {}).get("phase") or "Pending") != "Pending":
+        return
+    conditions.drop(vmi, "Synchronized")
+    conditions.enter_phase(vmi, "Pending")
+    conditions.enter_phase(vmi, "Scheduling")
+    vmi["status"]["launcherContainerImageVersion"] = image
+    conditions.put(vmi, "Ready", False, "GuestNotRunning", "Guest VM is not reported as running")
+
+
+def _image_problem(pod: Object) -> tuple[str, str] | None:
+    """(reason, message) of a container that waits for its image."""
+    status = pod.get("status", {})
+    for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
+        waiting = container.get("state", {}).get("waiting") or {}
+        if waiting.get("reason") in _IMAGE_REASONS:
+            return waiting["reason"], waiting.get("message", "")
+    return None
+
+
+def _scheduled_interfaces(vmi: Object, pod: Object) -> list[Object]:
+    """status.interfaces before the domain exists: names, and who reported secondary ones."""
+    networks, found = spec.networks(vmi), []
+    for interface in spec.interfaces(vmi):
+        if (network := networks.get(interface["name"])) is None:
+            continue
+        entry: Object = {"name": interface["name"], "podInterfaceName": spec.pod_interface_name(network)}
+        if not spec.is_primary(network):
+            entry["infoSource"] = "multus-status"
+        found.append(entry)
+    return sorted(found, key=lambda entry: entry["podInterfaceName"] != "eth0")
+
+
+def _migrated_away(vmi: Object, pod: Object) -> bool:
+    state = vmi["status"].get("migrationState") or {}
+    return state.get("sourcePod") == pod["metadata"]["name"] and bool(state.get("endTimestamp"))
+
+
+def _mirror_readiness(vmi: Object, pod: Object) -> None:
+    """The VMI's Ready condition follows its pod's once the guest runs."""
+    if pod["metadata"].get("deletionTimestamp"):
+        conditions.put(vmi, "Ready", False, "PodTerminating", "virt-launcher pod is terminating")
+    elif vmi["status"].get("phase") != "Running":
+        conditions.put(vmi, "Ready", False, "GuestNotRunning", "Guest VM is not reported as running")
+    elif (ready := conditions.find(pod, "Ready")) is not None:
+        holds = ready["status"] == "True"
+        reason, message = ready.get("reason", ""), ready.get("message", "")
+        conditions.put(vmi, "Ready", holds, "" if holds else reason, "" if holds else message)
