@@ -1,7 +1,7 @@
 """One cluster behind one kubeconfig: typed verbs over the official client's dynamic client.
 
-Every failed request becomes an error of :mod:`conformance.kube.errors`; every object made through a :class:`Cluster` with
-a ledger is recorded there before the request goes out, so that it can be undone after a SIGKILL.
+Every failed request becomes an error of :mod:`conformance.kube.errors`; every object made through a :class:`Cluster`
+with a ledger is recorded there before the request goes out, so that it can be undone after a SIGKILL.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ class Cluster:
         labels: str | None = None,
         seconds: float = 30.0,
     ) -> Iterator[WatchEvent]:
-        """The changes after ``resource_version``, for at most ``seconds``; ends quietly then, or when the server ends it.
+        """The changes after ``resource_version``, for at most ``seconds``; ends quietly then, or when the server ends it
 
         Raises :class:`~conformance.kube.errors.Expired` when the version is too old: list again and watch from there.
         """

@@ -1,8 +1,9 @@
 """Everything a run makes, on disk before it is made, so that it is undone even after a SIGKILL.
 
 A ledger is a directory with one append-only file per process (``<name>.jsonl``, one JSON object a line): the line
-``making`` is on disk before the request that makes something, ``made`` adds the uid, ``undone`` closes it. What was made
-last is undone first, across all processes of the run; objects are deleted by uid, so that a namesake is never touched.
+``making`` is on disk before the request that makes something, ``made`` adds the uid, ``undone`` closes it. What was
+made last is undone first, across all processes of the run; objects are deleted by uid, so that a namesake is never
+touched.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ def wait_until(
 ) -> T:
     """Call ``probe`` until ``until(value)`` held ``successes`` times in a row, and return the last value.
 
-    ``describe`` says what is wanted, ``saw`` puts a value in words, ``every`` is the pause between two probes in seconds,
-    errors of a type in ``ignore`` count as "not yet". Raises :class:`~conformance.kube.errors.BoundExceeded` or
+    ``describe`` says what is wanted, ``saw`` puts a value in words, ``every`` is the pause between two probes in
+    seconds, errors of a type in ``ignore`` count as "not yet". Raises :class:`~conformance.kube.errors.BoundExceeded` or
     :class:`~conformance.kube.errors.PatienceExceeded`, by the kind of deadline; the probe is called at least once.
     """
     streak = 0
