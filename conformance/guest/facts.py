@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from itertools import pairwise
 from typing import Literal
 
 from conformance.guest.shell import GuestError
@@ -151,7 +152,7 @@ def _route(words: list[str]) -> Route | None:
     family, destination, *rest = words
     if destination in ("unreachable", "blackhole", "prohibit", "multicast", "anycast", "local", "broadcast"):
         return None
-    options = dict(zip(rest[:-1], rest[1:], strict=True))
+    options = dict(pairwise(rest))
     return Route(
         family="inet6" if family == "inet6" else "inet",
         destination=destination,

@@ -7,27 +7,22 @@ with a ledger is recorded there before the request goes out, so that it can be u
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import urllib3.exceptions
-from kubernetes import config as kube_config
-from kubernetes.client import ApiClient, Configuration
+from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
-from kubernetes.config.config_exception import ConfigException
-from kubernetes.dynamic import DynamicClient
-from kubernetes.dynamic.exceptions import ResourceNotFoundError
-from kubernetes.dynamic.resource import Resource
 
-from conformance.kube.errors import ApiError, Cause, ConnectionLost, KindUnknown, NotFound, Unusable, from_status
+from conformance.kube.errors import ApiError, Cause, ConnectionLost, KindUnknown, NotFound, from_status
 from conformance.kube.ledger import Ledger
 from conformance.kube.manifest import KUBEVIRT, NAMESPACE, NODE, Kind, Manifest, Ref, dig
+from conformance.kube.official import CALL_SECONDS, Answer, Requests, configuration, json_body
 
 FIELD_MANAGER = "kubevirt-binding-conformance"
-_CALL_SECONDS = (10.0, 60.0)
 _PATCH_TYPES = {
     "merge": "application/merge-patch+json",
     "json": "application/json-patch+json",
@@ -66,7 +61,7 @@ class Cluster:
         self.api_client = api_client
         self.ledger = ledger
         with _translated("read the API's discovery documents"):
-            self._dynamic = DynamicClient(api_client, cache_file=str(cache_file) if cache_file else None)
+            self._requests = Requests(api_client, cache_file)
 
     @classmethod
     def connect(
@@ -82,17 +77,7 @@ class Cluster:
         Raises :class:`~conformance.kube.errors.Unusable` for a file that is none, and
         :class:`~conformance.kube.errors.ConnectionLost` when nothing answers.
         """
-        configuration = Configuration()
-        try:
-            kube_config.load_kube_config(
-                config_file=str(kubeconfig), context=context, client_configuration=configuration, persist_config=False
-            )
-        except (ConfigException, OSError, ValueError) as error:
-            raise Unusable(
-                f"kubeconfig {kubeconfig}: {error}; give the path of a readable kubeconfig, and a context it has"
-            ) from error
-        configuration.retries = urllib3.Retry(total=2, connect=2, read=0, redirect=0)
-        return cls(ApiClient(configuration), cache_file, ledger)
+        return cls(ApiClient(configuration(kubeconfig, context)), cache_file, ledger)
 
     def close(self) -> None:
         """Drop the pooled connections."""
@@ -103,8 +88,7 @@ class Cluster:
     def versions(self) -> Versions:
         """The versions of Kubernetes and of KubeVirt (``status.observedKubeVirtVersion`` of its CR)."""
         with _translated("get /version"):
-            answer = self._dynamic.request("get", "/version", serialize=False, _request_timeout=_CALL_SECONDS)
-            kubernetes = str(json.loads(answer.data)["gitVersion"])
+            kubernetes = str(json_body(self._requests.send("get", "/version"))["gitVersion"])
         try:
             found = self.list(KUBEVIRT).items
         except (KindUnknown, NotFound):
@@ -115,7 +99,7 @@ class Cluster:
     def serves(self, kind: Kind) -> bool:
         """Whether the cluster has this kind (its CRD is installed)."""
         try:
-            self._resource(kind)
+            self._requests.path(kind, None, None)
         except KindUnknown:
             return False
         return True
@@ -167,24 +151,22 @@ class Cluster:
         labels: str | None = None,
         seconds: float = 30.0,
     ) -> Iterator[WatchEvent]:
-        """The changes after ``resource_version``, for at most ``seconds``; ends quietly then, or when the server ends it
+        """Changes after ``resource_version``, for at most ``seconds``.
 
-        Raises :class:`~conformance.kube.errors.Expired` when the version is too old: list again and watch from there.
+        Ends quietly then, or when the server ends the stream. Raises :class:`~conformance.kube.errors.Expired` when
+        the version is too old: list again and watch from there.
         """
         what = f"watch {kind}{' ' + name if name else ''}"
         with _translated(what):
-            stream = self._dynamic.request(
+            stream = self._requests.send(
                 "get",
-                self._resource(kind).path(namespace=namespace or None),
+                self._requests.path(kind, None, namespace or None),
+                timeout=(CALL_SECONDS[0], seconds + 5.0),
                 watch="true",
                 field_selector=f"metadata.name={name}" if name else None,
                 label_selector=labels,
                 resource_version=resource_version,
                 timeout_seconds=max(1, round(seconds)),
-                serialize=False,
-                _request_timeout=(_CALL_SECONDS[0], seconds + 5.0),
-                query_params=[],
-                header_params={},
             )
             try:
                 for line in _lines(stream):
@@ -223,7 +205,7 @@ class Cluster:
     def patch(
         self,
         ref: Ref,
-        body: Mapping[str, Any] | list[Mapping[str, Any]],
+        body: Mapping[str, Any] | Sequence[Mapping[str, Any]],
         *,
         type: Literal["merge", "json", "strategic"] = "merge",
         subresource: str = "",
@@ -278,16 +260,7 @@ class Cluster:
     def raw(self, method: str, path: str, *, accept: str = "*/*", body: Manifest | None = None) -> bytes:
         """A request to any path, for subresources. KubeVirt's answer 406 to ``Accept: application/json``."""
         with _translated(f"{method} {path}"):
-            answer = self._dynamic.request(
-                method,
-                path,
-                body=body,
-                serialize=False,
-                header_params={"Accept": accept},
-                query_params=[],
-                _request_timeout=_CALL_SECONDS,
-            )
-            return bytes(answer.data)
+            return bytes(self._requests.send(method, path, accept=accept, body=body).data)
 
     def _post(self, ref: Ref, manifest: Manifest, dry_run: bool) -> Manifest:
         return self._call(
@@ -321,31 +294,13 @@ class Cluster:
         kind: Kind,
         name: str | None,
         namespace: str,
+        *,
         subresource: str = "",
         **options: Any,
     ) -> Manifest:
         with _translated(what):
-            path = self._resource(kind).path(name=name, namespace=namespace or None)
-            answer = self._dynamic.request(
-                method,
-                f"{path}/{subresource}" if subresource else path,
-                serialize=False,
-                # the dynamic client's defaults are shared mutable objects: pass fresh ones
-                query_params=[],
-                header_params={},
-                _request_timeout=_CALL_SECONDS,
-                **options,
-            )
-            return dict(json.loads(answer.data or b"{}"))
-
-    def _resource(self, kind: Kind) -> Resource:
-        with _translated(f"look up {kind.api_version} {kind}"):
-            try:
-                return self._dynamic.resources.get(api_version=kind.api_version, kind=kind.kind)
-            except ResourceNotFoundError as error:
-                raise KindUnknown(
-                    f"the cluster does not serve {kind.api_version} {kind.kind}; install what provides it"
-                ) from error
+            path = self._requests.path(kind, name, namespace or None)
+            return json_body(self._requests.send(method, f"{path}/{subresource}" if subresource else path, **options))
 
 
 def namespace_manifest(name: str, labels: Mapping[str, str]) -> Manifest:
@@ -358,7 +313,7 @@ def _typed(kind: Kind) -> Manifest:
     return {"apiVersion": kind.api_version, "kind": kind.kind}
 
 
-def _lines(stream: Any) -> Iterator[bytes]:
+def _lines(stream: Answer) -> Iterator[bytes]:
     """The newline-terminated pieces of a chunked response body."""
     rest = b""
     for chunk in stream.stream(amt=None, decode_content=True):

@@ -54,7 +54,6 @@ class Deadline:
         left = max(0.0, self.at - time.monotonic())
         return left if at_most is None else min(left, at_most)
 
-    @property
     def expired(self) -> bool:
         return time.monotonic() >= self.at
 

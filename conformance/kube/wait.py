@@ -38,8 +38,9 @@ def wait_until(
     """Call ``probe`` until ``until(value)`` held ``successes`` times in a row, and return the last value.
 
     ``describe`` says what is wanted, ``saw`` puts a value in words, ``every`` is the pause between two probes in
-    seconds, errors of a type in ``ignore`` count as "not yet". Raises :class:`~conformance.kube.errors.BoundExceeded` or
-    :class:`~conformance.kube.errors.PatienceExceeded`, by the kind of deadline; the probe is called at least once.
+    seconds, errors of a type in ``ignore`` count as "not yet". Raises
+    :class:`~conformance.kube.errors.BoundExceeded` or :class:`~conformance.kube.errors.PatienceExceeded`, by the kind
+    of deadline; the probe is called at least once.
     """
     streak = 0
 
@@ -59,7 +60,7 @@ def wait_until(
     outcome = tenacity.Retrying(
         retry=tenacity.retry_if_result(unfinished),
         wait=lambda _: deadline.remaining(at_most=every),
-        stop=lambda _: deadline.expired,
+        stop=lambda _: deadline.expired(),
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
     )(attempt)
     if isinstance(outcome, Exception):
@@ -107,7 +108,7 @@ def wait_for(
                 return seen
             if stop_if is not None and stop_if(seen):
                 raise Stopped(describe, saw(seen), deadline.elapsed(), "reached a state that ends the wait")
-        if deadline.expired:
+        if deadline.expired():
             raise expired(describe, saw(seen), deadline.elapsed(), deadline.limit)
 
 
@@ -120,7 +121,7 @@ def _states(cluster: Cluster, ref: Ref, deadline: Deadline) -> Iterator[Manifest
     """The object as it is now, then as each event shows it, until the watch or the time ends."""
     listing = cluster.list(ref.kind, ref.namespace, fields=f"metadata.name={ref.name}")
     yield next((item for item in listing.items if _is(ref, item)), None)
-    if deadline.expired:
+    if deadline.expired():
         return
     events = cluster.watch(
         ref.kind,
@@ -133,7 +134,7 @@ def _states(cluster: Cluster, ref: Ref, deadline: Deadline) -> Iterator[Manifest
         for event in events:
             if event.type != "BOOKMARK":
                 yield event.object if event.type != "DELETED" and _is(ref, event.object) else None
-            if deadline.expired:
+            if deadline.expired():
                 return
     except Expired:
         return

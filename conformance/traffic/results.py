@@ -99,9 +99,9 @@ class Ping(_Flat):
 class Gap(_Flat):
     """The longest stretch without an answer, from probes numbered and sent every ``interval`` seconds.
 
-    ``seconds`` = from the last answered probe before the stretch to the first answered one after it, by send time, minus
-    one interval (0.0 when nothing was lost); ``first_lost`` and ``last_lost`` number the probes of that stretch, -1 when
-    none; ``sent`` and ``lost`` count all probes. ``open_ended``: no answer came after the stretch.
+    ``seconds`` = from the last answered probe before the stretch to the first answered one after it, by send time,
+    minus one interval (0.0 when nothing was lost); ``first_lost`` and ``last_lost`` number the probes of that stretch,
+    -1 when none; ``sent`` and ``lost`` count all probes. ``open_ended``: no answer came after the stretch.
     """
 
     seconds: float
