@@ -1,0 +1,1 @@
+"""A virtual machine seen from inside: keys and cloud-init, ways in, network facts, DHCP, carrier, echo servers."""

@@ -1,0 +1,79 @@
+"""The guest's own DHCP client, whichever it is: asked to renew, or to release and start over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from conformance.guest.root import as_root
+from conformance.guest.shell import CommandResult, GuestLacks, Shell
+
+ClientKind = Literal["NetworkManager", "systemd-networkd", "dhcpcd", "udhcpc"]
+
+# Which client manages the NIC, by what runs: a tool that is merely installed does not count.
+_DETECT = r"""
+nic=%s
+if command -v nmcli >/dev/null 2>&1 && nmcli -t -f DEVICE,STATE device 2>/dev/null | grep -q "^$nic:connected"; then
+  echo NetworkManager; exit 0
+fi
+if command -v networkctl >/dev/null 2>&1 && networkctl --no-pager status "$nic" 2>/dev/null | grep -q configured; then
+  echo systemd-networkd; exit 0
+fi
+for p in /proc/[0-9]*; do
+  c=$(tr '\000' ' ' < $p/cmdline 2>/dev/null) || continue
+  case $c in
+    *udhcpc*" $nic "*|*udhcpc*" -i$nic "*|*udhcpc*" -i $nic"*) echo "udhcpc ${p##*/}"; exit 0 ;;
+    *dhcpcd*) found=dhcpcd ;;
+  esac
+done
+[ -n "$found" ] && echo "$found"
+"""
+
+_RENEW: dict[ClientKind, str] = {
+    # a new activation of the same profile makes NetworkManager ask again for the address it holds
+    "NetworkManager": 'nmcli -w 60 connection up "$(nmcli -g GENERAL.CONNECTION device show {nic})"',
+    "systemd-networkd": "networkctl renew {nic}",
+    "dhcpcd": "dhcpcd --rebind {nic}",
+    "udhcpc": "kill -USR1 {pid}",
+}
+_RELEASE_AND_RENEW: dict[ClientKind, str] = {
+    "NetworkManager": "nmcli -w 30 device disconnect {nic} && nmcli -w 60 device connect {nic}",
+    "systemd-networkd": "networkctl down {nic} && networkctl up {nic}",
+    "dhcpcd": "dhcpcd --release {nic}; dhcpcd {nic}",
+    # udhcpc gives the lease back on USR2 and then waits for USR1
+    "udhcpc": "kill -USR2 {pid} && sleep 1 && kill -USR1 {pid}",
+}
+
+
+@dataclass(frozen=True)
+class DhcpClient:
+    """The client that serves ``nic``; ``pid`` is 0 for a client that is controlled by a command instead of signals."""
+
+    kind: ClientKind
+    nic: str
+    pid: int = 0
+
+    @classmethod
+    def detect(cls, shell: Shell, nic: str) -> DhcpClient:
+        """Find it by what runs in the guest. Raises GuestLacks when there is none we know."""
+        found = shell.run(_DETECT % nic, timeout=60).stdout.split()
+        kind = found[0] if found else ""
+        pid = int(found[1]) if len(found) > 1 else 0
+        for known in _RENEW:
+            if kind == known:
+                return cls(known, nic, pid)
+        raise GuestLacks(
+            f"{shell.guest}: no DHCP client for {nic}: neither NetworkManager, systemd-networkd, dhcpcd nor udhcpc"
+        )
+
+    def renew(self, shell: Shell) -> CommandResult:
+        """Ask the server to extend the lease. Returns when the client was told, for udhcpc before the answer."""
+        return self._run(shell, _RENEW)
+
+    def release_and_renew(self, shell: Shell) -> CommandResult:
+        """Give the lease back and get a new one. Over the NIC in question this cuts the connection: use the console."""
+        return self._run(shell, _RELEASE_AND_RENEW)
+
+    def _run(self, shell: Shell, table: dict[ClientKind, str]) -> CommandResult:
+        command = table[self.kind].format(nic=self.nic, pid=self.pid)
+        return shell.run(as_root(command), timeout=120, check=True)

@@ -1,0 +1,43 @@
+"""Running a command as root, and in the background, in any guest."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+
+from conformance.guest.shell import Shell
+
+
+def as_root(command: str) -> str:
+    """``command`` run as root: directly when the login user is root, else with password-less sudo."""
+    quoted = shlex.quote(command)
+    return f'if [ "$(id -u)" = 0 ]; then sh -c {quoted}; else sudo -n sh -c {quoted}; fi'
+
+
+class Background:
+    """A script running in the guest on its own; it survives the shell that started it. Its stdout goes to a file."""
+
+    def __init__(self, shell: Shell, script: str, *, root: bool = False) -> None:
+        self._shell, self._root = shell, root
+        self.path = f"/tmp/.kbc-bg-{secrets.token_hex(4)}"
+        start = f"nohup sh -c {shlex.quote(script)} >{self.path} 2>{self.path}.err </dev/null & echo $!"
+        started = shell.run(as_root(start) if root else start, check=True)
+        self.pid = int(started.stdout.split()[-1])
+
+    def output(self, shell: Shell | None = None) -> str:
+        """What the script has printed so far; ``shell`` when another than the starting one must be used."""
+        return (shell or self._shell).run(f"cat {self.path}", check=True).stdout
+
+    def errors(self) -> str:
+        """What the script has written to stderr so far."""
+        return self._shell.run(f"cat {self.path}.err", check=True).stdout
+
+    def alive(self) -> bool:
+        return self._shell.run(f"[ -d /proc/{self.pid} ]").ok
+
+    def stop(self, shell: Shell | None = None) -> None:
+        """End the script and its children, and remove its files."""
+        # a script started with nohup sh -c is its own parent of all it runs: end the children first
+        kill = f"for p in $(cat /proc/{self.pid}/task/{self.pid}/children 2>/dev/null); do kill $p 2>/dev/null; done; "
+        command = f"{kill}kill {self.pid} 2>/dev/null; rm -f {self.path} {self.path}.err; true"
+        (shell or self._shell).run(as_root(command) if self._root else command)

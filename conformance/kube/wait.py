@@ -1,0 +1,144 @@
+"""The only ways to wait: poll a probe, or follow one object by a watch; both end at a :class:`Deadline`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import tenacity
+
+from conformance.kube.cluster import Cluster
+from conformance.kube.errors import Expired, Stopped, expired
+from conformance.kube.manifest import Manifest, Ref, dig
+from conformance.kube.timeouts import Deadline
+
+T = TypeVar("T")
+
+_WATCH_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class _Saw(Generic[T]):
+    value: T
+    streak: int
+
+
+def wait_until(
+    describe: str,
+    probe: Callable[[], T],
+    deadline: Deadline,
+    *,
+    until: Callable[[T], bool] = bool,
+    saw: Callable[[T], str] = repr,
+    every: float = 0.5,
+    ignore: tuple[type[Exception], ...] = (),
+    successes: int = 1,
+) -> T:
+    """Call ``probe`` until ``until(value)`` held ``successes`` times in a row, and return the last value.
+
+    ``describe`` says what is wanted, ``saw`` puts a value in words, ``every`` is the pause between two probes in
+    seconds, errors of a type in ``ignore`` count as "not yet". Raises
+    :class:`~conformance.kube.errors.BoundExceeded` or :class:`~conformance.kube.errors.PatienceExceeded`, by the kind
+    of deadline; the probe is called at least once.
+    """
+    streak = 0
+
+    def attempt() -> _Saw[T] | Exception:
+        nonlocal streak
+        try:
+            value = probe()
+        except ignore as error:
+            streak = 0
+            return error
+        streak = streak + 1 if until(value) else 0
+        return _Saw(value, streak)
+
+    def unfinished(outcome: _Saw[T] | Exception) -> bool:
+        return isinstance(outcome, Exception) or outcome.streak < successes
+
+    outcome = tenacity.Retrying(
+        retry=tenacity.retry_if_result(unfinished),
+        wait=lambda _: deadline.remaining(at_most=every),
+        stop=lambda _: deadline.expired(),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+    )(attempt)
+    if isinstance(outcome, Exception):
+        error = expired(describe, f"{type(outcome).__name__}: {outcome}", deadline.elapsed(), deadline.limit)
+        raise error from outcome
+    if unfinished(outcome):
+        raise expired(describe, saw(outcome.value), deadline.elapsed(), deadline.limit)
+    return outcome.value
+
+
+def describe_object(manifest: Manifest | None) -> str:
+    """One line about an object for the end of a wait: its phase and what its conditions complain about."""
+    if manifest is None:
+        return "no such object"
+    words = [str(Ref.of(manifest)), f"phase {dig(manifest, 'status', 'phase', default='(none)')}"]
+    for entry in dig(manifest, "status", "conditions", default=[]):
+        if entry.get("status") != "True" or entry.get("type") in ("RestartRequired", "MigrationRequired"):
+            text = " ".join(filter(None, (entry.get("reason"), entry.get("message"))))
+            words.append(f"{entry.get('type')}={entry.get('status')} {text}".strip())
+    if dig(manifest, "metadata", "deletionTimestamp"):
+        words.append("being deleted")
+    return "; ".join(words)
+
+
+def wait_for(
+    cluster: Cluster,
+    ref: Ref,
+    describe: str,
+    predicate: Callable[[Manifest | None], bool],
+    deadline: Deadline,
+    *,
+    stop_if: Callable[[Manifest | None], bool] | None = None,
+    saw: Callable[[Manifest | None], str] = describe_object,
+) -> Manifest | None:
+    """Follow one object until ``predicate(object)`` holds; the object is None while it does not exist.
+
+    Looks the object up, then watches from that resourceVersion, so no state in between is missed. ``stop_if`` names the
+    terminal states: the wait ends at once with :class:`~conformance.kube.errors.Stopped`. With a ``uid`` in ``ref`` a
+    namesake made later counts as "does not exist". Returns the object that satisfied ``predicate``.
+    """
+    seen: Manifest | None = None
+    while True:
+        for seen in _states(cluster, ref, deadline):
+            if predicate(seen):
+                return seen
+            if stop_if is not None and stop_if(seen):
+                raise Stopped(describe, saw(seen), deadline.elapsed(), "reached a state that ends the wait")
+        if deadline.expired():
+            raise expired(describe, saw(seen), deadline.elapsed(), deadline.limit)
+
+
+def wait_gone(cluster: Cluster, ref: Ref, deadline: Deadline) -> None:
+    """Follow ``ref`` until it does not exist any more."""
+    wait_for(cluster, ref, f"{ref} is gone", lambda seen: seen is None, deadline)
+
+
+def _states(cluster: Cluster, ref: Ref, deadline: Deadline) -> Iterator[Manifest | None]:
+    """The object as it is now, then as each event shows it, until the watch or the time ends."""
+    listing = cluster.list(ref.kind, ref.namespace, fields=f"metadata.name={ref.name}")
+    yield next((item for item in listing.items if _is(ref, item)), None)
+    if deadline.expired():
+        return
+    events = cluster.watch(
+        ref.kind,
+        ref.namespace,
+        name=ref.name,
+        resource_version=listing.resource_version,
+        seconds=max(1.0, deadline.remaining(at_most=_WATCH_SECONDS)),
+    )
+    try:
+        for event in events:
+            if event.type != "BOOKMARK":
+                yield event.object if event.type != "DELETED" and _is(ref, event.object) else None
+            if deadline.expired():
+                return
+    except Expired:
+        return
+
+
+def _is(ref: Ref, manifest: Manifest) -> bool:
+    return not ref.uid or dig(manifest, "metadata", "uid") == ref.uid

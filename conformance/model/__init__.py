@@ -1,0 +1,85 @@
+"""The words of the framework as types: binding, capability, requirement, verdict, report. Frozen and typed.
+
+Only `load_binding`, `load_mutant` and `resolve` read files; everything else is plain data.
+"""
+
+from conformance.model.binding import (
+    Artifacts,
+    Attachment,
+    Binding,
+    CniPluginArtifact,
+    Facts,
+    ImageArtifact,
+    Implementation,
+    MutantInfo,
+)
+from conformance.model.capability import DERIVED, STRUCTURAL, Capability, CapabilityTerm
+from conformance.model.jsonvalue import JsonObject, JsonValue
+from conformance.model.judgement import Entry, Judgement, Mode, ProfileResult, Summary, judge
+from conformance.model.problem import DefinitionError, ModelError, Problem, Severity
+from conformance.model.registration import (
+    NadReference,
+    Registration,
+    RegistrationProblem,
+    registration_problems,
+)
+from conformance.model.report import BindingSummary, Report, ReportError
+from conformance.model.requirement import CORE, Declaration, Level, Requirement, Seen
+from conformance.model.verdict import (
+    Measurement,
+    Outcome,
+    OutcomeError,
+    Skip,
+    SkipReason,
+    Verdict,
+    merge_outcomes,
+)
+from conformance.model.version import Version, VersionError
+
+__all__ = [
+    "CORE",
+    "DERIVED",
+    "STRUCTURAL",
+    "Artifacts",
+    "Attachment",
+    "Binding",
+    "BindingSummary",
+    "Capability",
+    "CapabilityTerm",
+    "CniPluginArtifact",
+    "Declaration",
+    "DefinitionError",
+    "Entry",
+    "Facts",
+    "ImageArtifact",
+    "Implementation",
+    "JsonObject",
+    "JsonValue",
+    "Judgement",
+    "Level",
+    "Measurement",
+    "Mode",
+    "ModelError",
+    "MutantInfo",
+    "NadReference",
+    "Outcome",
+    "OutcomeError",
+    "Problem",
+    "ProfileResult",
+    "Registration",
+    "RegistrationProblem",
+    "Report",
+    "ReportError",
+    "Requirement",
+    "Seen",
+    "Severity",
+    "Skip",
+    "SkipReason",
+    "Summary",
+    "Verdict",
+    "Version",
+    "VersionError",
+    "judge",
+    "merge_outcomes",
+    "registration_problems",
+]

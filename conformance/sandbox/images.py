@@ -1,0 +1,141 @@
+"""The image store: what a node's container runtime would have pulled.
+
+An image is a list of directories laid over the node root, plus the command and environment its registry manifest would
+carry. The store is a directory of JSON files, one an image, so that it can be filled from outside the sandbox while it
+runs: `<sha256 of the normalised reference>.json`.
+"""
+
+import fnmatch
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["BUILT_IN_IMAGES", "Image", "ImageStore", "Mount", "normalise"]
+
+
+@dataclass(frozen=True)
+class Mount:
+    """One entry of a container's mount table.
+
+    `source` is a path in the supervisor's mount namespace (for a bind mount) or the file system's own source name;
+    `destination` is absolute inside the container; `options` are those of mount(8).
+    """
+
+    source: str
+    destination: str
+    read_only: bool = False
+    type: str = "bind"
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image as a node knows it.
+
+    `layers` are directories, lowest first, laid over the node root. `guest` names a guest image when this is a
+    containerDisk. `privileged` is honoured for built-in images only: it gives the container every capability the
+    sandbox itself has, and /dev/net/tun.
+    """
+
+    name: str
+    layers: tuple[Path, ...] = ()
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    guest: str | None = None
+    privileged: bool = False
+    mounts: tuple[Mount, ...] = ()
+
+
+BUILT_IN_IMAGES: tuple[Image, ...] = (
+    Image(
+        name="*/virt-launcher:*",
+        command=("/usr/bin/tini", "--", "/usr/sbin/libvirtd"),
+        privileged=True,
+    ),
+    Image(name="quay.io/kubevirt/fedora-with-test-tooling-container-disk:*", guest="mini"),
+    Image(name="docker.io/library/python:3.13-alpine*", command=("/usr/bin/python3",)),
+)
+"""What any cluster under test would hold; `name` is a shell pattern over the normalised reference."""
+
+
+def normalise(reference: str) -> str:
+    """The full form of an image reference, as container runtimes write it.
+
+    `python:3.13` becomes `docker.io/library/python:3.13`; a missing tag becomes `:latest`; a reference with both a tag
+    and a digest keeps the digest only. Raises ValueError for an empty reference or one with white space.
+    """
+    if not reference or any(character.isspace() for character in reference):
+        raise ValueError(f"couldn't parse image name {reference!r}: invalid reference format")
+    name, at, digest = reference.partition("@")
+    first, slash, _rest = name.partition("/")
+    if not slash:
+        name = f"docker.io/library/{name}"
+    elif "." not in first and ":" not in first and first != "localhost":
+        name = f"docker.io/{name}"
+    path, colon, tag = name.rpartition(":")
+    has_tag = bool(colon) and "/" not in tag
+    if at:
+        return f"{path if has_tag else name}@{digest}"
+    return name if has_tag else f"{name}:latest"
+
+
+class ImageStore:
+    """Images by reference: a directory of JSON files, then the built-in ones."""
+
+    def __init__(self, directory: Path, base: Path) -> None:
+        """`directory` holds the JSON files; `base` is the node root that every image lies over."""
+        self.directory = directory
+        self.base = base
+
+    def resolve(self, reference: str) -> Image | None:
+        """The image that `reference` names, or None when no registry would have it."""
+        try:
+            name = normalise(reference)
+        except ValueError:
+            return None
+        try:
+            document = json.loads(self._file(name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return _built_in(name)
+        return Image(
+            name=document["name"],
+            layers=tuple(Path(layer) for layer in document.get("layers", ())),
+            command=tuple(document.get("command", ())),
+            env=dict(document.get("env", {})),
+            guest=document.get("guest"),
+        )
+
+    def load(self, image: Image) -> None:
+        """Put an image into the store, replacing one of the same name.
+
+        Raises FileNotFoundError naming the first layer that is not a directory, ValueError for a bad reference.
+        """
+        for layer in image.layers:
+            if not layer.is_dir():
+                raise FileNotFoundError(f"image {image.name}: layer {layer} is not a directory")
+        document: dict[str, object] = {
+            "name": image.name,
+            "layers": [str(layer.resolve()) for layer in image.layers],
+            "command": list(image.command),
+            "env": dict(image.env),
+        }
+        if image.guest is not None:
+            document["guest"] = image.guest
+        target = self._file(normalise(image.name))
+        self.directory.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
+        temporary.replace(target)
+
+    def _file(self, name: str) -> Path:
+        return self.directory / f"{hashlib.sha256(name.encode()).hexdigest()}.json"
+
+
+def _built_in(name: str) -> Image | None:
+    for image in BUILT_IN_IMAGES:
+        if fnmatch.fnmatchcase(name, image.name) or fnmatch.fnmatchcase(name.partition("@")[0] + ":", image.name):
+            return Image(name, image.layers, image.command, image.env, image.guest, image.privileged, image.mounts)
+    return None
