@@ -43,10 +43,8 @@ class VmController:
             return await self._delete(vm, vmi)
         if FINALIZER not in (vm["metadata"].get("finalizers") or []):
             await self._client.mutate(VMS, *key, _add_finalizer)
-        wanted, stop_uid = _runs(vm), _stop_request(vm)
-        if vmi is not None and (not wanted or stop_uid == vmi["metadata"]["uid"]):
-            await self._stop(vm, vmi)
-        elif vmi is not None and vmi.get("status", {}).get("phase") in _FINAL and wanted:
+        wanted = _runs(vm)
+        if vmi is not None and (not wanted or _asked_to_stop(vm, vmi) or vmi.get("status", {}).get("phase") in _FINAL):
             await self._stop(vm, vmi)
         elif vmi is None and wanted:
             vmi = await self._start(vm)
@@ -161,10 +159,10 @@ def _runs(vm: Object) -> bool:
     return _strategy(vm) in ("Always", "RerunOnFailure") or (_strategy(vm) == "Manual" and starting)
 
 
-def _stop_request(vm: Object) -> str | None:
-    """UID of the VMI that a restart or stop request names."""
+def _asked_to_stop(vm: Object, vmi: Object) -> bool:
+    """Whether a stop or restart request names this very VMI."""
     requests = vm.get("status", {}).get("stateChangeRequests") or []
-    return next((request.get("uid") for request in requests if request["action"] == "Stop"), None)
+    return any(r["action"] == "Stop" and r.get("uid") == vmi["metadata"]["uid"] for r in requests)
 
 
 def _drop_done_requests(status: Object, vmi: Object | None) -> None:

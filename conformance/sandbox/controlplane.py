@@ -1,0 +1,208 @@
+"""The control plane of the sandbox: the API server as a child process, everything else as its clients."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from conformance.sandbox.client import (
+    DAEMON_SETS,
+    KUBEVIRTS,
+    MIGRATIONS,
+    NADS,
+    NAMESPACES,
+    NODES,
+    PODS,
+    VMIS,
+    VMS,
+    ApiClient,
+    Object,
+    Resource,
+)
+from conformance.sandbox.controller import Controller, Informer
+from conformance.sandbox.guests import GuestImage, guest_image
+from conformance.sandbox.kubernetes.daemonset import DaemonSets
+from conformance.sandbox.kubernetes.dns import start_dns
+from conformance.sandbox.kubernetes.kubelet import Kubelet
+from conformance.sandbox.kubernetes.nodes import register_node
+from conformance.sandbox.kubernetes.podstreams import PodStreams
+from conformance.sandbox.kubernetes.scheduler import Scheduler
+from conformance.sandbox.kubernetes.status import answer_status_errors
+from conformance.sandbox.kubevirt.admission import VERSION_VARIABLE
+from conformance.sandbox.kubevirt.agent import HandlerContext
+from conformance.sandbox.kubevirt.facts import facts_for
+from conformance.sandbox.kubevirt.handler import VirtHandler
+from conformance.sandbox.kubevirt.migrations import MigrationController
+from conformance.sandbox.kubevirt.subresources import Subresources
+from conformance.sandbox.kubevirt.template import TemplateService
+from conformance.sandbox.kubevirt.vmis import VmiController
+from conformance.sandbox.kubevirt.vms import VmController
+from conformance.sandbox.launcher.container import ContainerRuntime
+from conformance.sandbox.network.podnet import PodNetwork
+from conformance.sandbox.supervisor import SandboxContext
+
+log = logging.getLogger(__name__)
+
+KUBERNETES_VERSION: Final = "v1.36.2"
+LAUNCHER_IMAGE: Final = "quay.io/kubevirt/virt-launcher"
+_ADMISSION: Final = "conformance.sandbox.kubevirt.admission:admit"
+_CRDS: Final = Path(__file__).parent / "kubevirt" / "crds"
+
+
+class ApiServerFailedError(RuntimeError):
+    """The API server ended before it was ready."""
+
+
+async def run(context: SandboxContext) -> None:
+    """Serve until `context.shutdown` is set."""
+    backend = context.state.run / "streams.sock"
+    async with contextlib.AsyncExitStack() as stack:
+        kubeconfig = await stack.enter_async_context(_api_server(context, backend))
+        client = await stack.enter_async_context(ApiClient.connect(kubeconfig, "kubevirt-sandbox"))
+        plane = ControlPlane(context, client)
+        await plane.bootstrap()
+        stack.push_async_callback(plane.stop)
+        await plane.start(backend)
+        context.ready(kubeconfig)
+        await context.shutdown.wait()
+
+
+@contextlib.asynccontextmanager
+async def _api_server(context: SandboxContext, backend: Path) -> AsyncIterator[Path]:
+    """The API server's kubeconfig, while it runs."""
+    command = [sys.executable, "-m", "conformance.sandbox.apiserver"]
+    command += ["--directory", str(context.state.api), "--backend", str(backend), "--admission", _ADMISSION]
+    command += ["--server-version", KUBERNETES_VERSION, "--crds", *(str(path) for path in sorted(_CRDS.glob("*.yaml")))]
+    server = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, VERSION_VARIABLE: context.options.kubevirt_version},
+    )
+    try:
+        assert server.stdout is not None
+        if not (line := await server.stdout.readline()).startswith(b"ready "):
+            raise ApiServerFailedError(f"the API server ended with status {await server.wait()}: {line.decode()!r}")
+        yield context.state.api / "admin.kubeconfig"
+    finally:
+        if server.returncode is None:
+            server.send_signal(signal.SIGTERM)
+        await server.wait()
+
+
+class ControlPlane:
+    """Informers, controllers, node agents and the stream server of one sandbox."""
+
+    def __init__(self, context: SandboxContext, client: ApiClient) -> None:
+        self._context, self._client = context, client
+        self._facts = facts_for(context.options.kubevirt_version)
+        self._informers: dict[Resource, Informer] = {}
+        self._controllers: list[Controller] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._runner: web.AppRunner | None = None
+
+    def _informer(self, resource: Resource) -> Informer:
+        return self._informers.setdefault(resource, Informer(self._client, resource))
+
+    async def bootstrap(self) -> None:
+        """What an installed cluster holds: namespaces, nodes, the KubeVirt CR."""
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kubevirt"}}
+        await self._client.create(NAMESPACES, body)
+        for node in self._context.nodes:
+            await register_node(self._client, node, KUBERNETES_VERSION)
+            await start_dns(node)
+        await self._client.create(KUBEVIRTS, _kubevirt())
+        version = self._facts.version
+        status = {
+            "phase": "Deployed",
+            "observedKubeVirtVersion": version,
+            "targetKubeVirtVersion": version,
+            "operatorVersion": version,
+            "conditions": [_true("Available", "AllComponentsReady"), _true("Created", "AllResourcesCreated")],
+        }
+        await self._client.merge(KUBEVIRTS, "kubevirt", "kubevirt", {"status": status}, "status")
+
+    async def start(self, backend: Path) -> None:
+        """Start every controller and agent, and serve the streams on the UNIX socket `backend`."""
+        informers = {r: self._informer(r) for r in (PODS, NODES, DAEMON_SETS, KUBEVIRTS, VMS, VMIS, MIGRATIONS)}
+        pods, nodes, vmis = informers[PODS], informers[NODES], informers[VMIS]
+        template = TemplateService(self._facts, f"{LAUNCHER_IMAGE}:{self._facts.version}", self._find_nad)
+        kubelets = {node.name: self._kubelet(node.name, pods) for node in self._context.nodes}
+        shared = HandlerContext(
+            self._client, vmis, pods, informers[KUBEVIRTS], self._facts, self._guest_of, self._context.state.shared
+        )
+        handlers = {name: VirtHandler(shared, kubelet) for name, kubelet in kubelets.items()}
+        self._controllers = [
+            Scheduler(self._client, pods, nodes).controller,
+            DaemonSets(self._client, informers[DAEMON_SETS], pods, nodes).controller,
+            VmController(self._client, informers[VMS], vmis).controller,
+            VmiController(self._client, vmis, pods, informers[KUBEVIRTS], template).controller,
+            MigrationController(
+                self._client, informers[MIGRATIONS], vmis, pods, informers[KUBEVIRTS], template
+            ).controller,
+            *(kubelet.controller for kubelet in kubelets.values()),
+            *(handler.controller for handler in handlers.values()),
+        ]
+        self._tasks = [asyncio.create_task(informer.run()) for informer in informers.values()]
+        await asyncio.gather(*(informer.synced.wait() for informer in informers.values()))
+        await self._serve_streams(backend, pods, kubelets, handlers)
+
+    def _kubelet(self, name: str, pods: Informer) -> Kubelet:
+        node = next(node for node in self._context.nodes if node.name == name)
+        runtime = ContainerRuntime(node, self._context.images, self._context.state.pods)
+        network = PodNetwork(node, self._find_nad)
+        return Kubelet(self._client, pods, node, network, runtime, self._context.images, self._context.state.pods)
+
+    async def _find_nad(self, namespace: str, name: str) -> Object | None:
+        return await self._client.find(NADS, namespace, name)
+
+    def _guest_of(self, vmi: Object) -> GuestImage:
+        """The guest image behind the VMI's first containerDisk."""
+        disks = [volume["containerDisk"] for volume in vmi["spec"].get("volumes") or [] if "containerDisk" in volume]
+        image = self._context.images.resolve(disks[0]["image"]) if disks else None
+        return guest_image(image.guest if image is not None and image.guest else "mini")
+
+    async def _serve_streams(
+        self, backend: Path, pods: Informer, kubelets: dict[str, Kubelet], handlers: dict[str, VirtHandler]
+    ) -> None:
+        app = web.Application(middlewares=[answer_status_errors])
+        app.add_routes(PodStreams(pods, kubelets).routes())
+        app.add_routes(Subresources(self._client, handlers, self._context.nodes[0]).routes())
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
+        await self._runner.setup()
+        await web.UnixSite(self._runner, str(backend)).start()
+
+    async def stop(self) -> None:
+        """Stop streams, controllers and informers. Pods end with the sandbox's namespaces."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        for controller in self._controllers:
+            await controller.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _kubevirt() -> Object:
+    return {
+        "apiVersion": "kubevirt.io/v1",
+        "kind": "KubeVirt",
+        "metadata": {"name": "kubevirt", "namespace": "kubevirt"},
+        "spec": {
+            "configuration": {"developerConfiguration": {"useEmulation": True}},
+            "imagePullPolicy": "IfNotPresent",
+        },
+    }
+
+
+def _true(kind: str, reason: str) -> Object:
+    return {"type": kind, "status": "True", "reason": reason}

@@ -1,0 +1,40 @@
+"""Errors of the stream server as Kubernetes Status answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import orjson
+from aiohttp import web
+
+
+class StatusError(Exception):
+    """Answered as a Status of that HTTP code, reason and message."""
+
+    def __init__(self, code: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.reason, self.message = code, reason, message
+
+
+def status_response(error: StatusError) -> web.Response:
+    body = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": error.message,
+        "reason": error.reason,
+        "code": error.code,
+    }
+    return web.Response(status=error.code, body=orjson.dumps(body), content_type="application/json")
+
+
+@web.middleware
+async def answer_status_errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Turn a `StatusError` into its answer."""
+    try:
+        return await handler(request)
+    except StatusError as error:
+        return status_response(error)

@@ -1,0 +1,113 @@
+"""KubeVirt's admission webhooks as one function of the API server.
+
+Texts and codes as recorded on v1.9.0. VMI creation is validated twice there, so its causes come doubled.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Final
+
+from conformance.sandbox.apiserver.admission import AdmissionDenied, AdmissionRequest
+from conformance.sandbox.apiserver.errors import Cause
+from conformance.sandbox.client import Object
+from conformance.sandbox.kubevirt import conditions
+from conformance.sandbox.kubevirt.defaults import default_migration, default_vm, default_vmi
+from conformance.sandbox.kubevirt.facts import NEWEST, VersionFacts, facts_for
+from conformance.sandbox.kubevirt.networkrules import discontinued_causes, network_causes
+
+VERSION_VARIABLE: Final = "SANDBOX_KUBEVIRT_VERSION"
+_FACTS: Final[VersionFacts] = facts_for(os.environ.get(VERSION_VARIABLE, NEWEST))
+_VMI_WEBHOOK: Final = "virtualmachineinstances-create-validator.kubevirt.io"
+_VM_WEBHOOK: Final = "virtualmachine-validator.kubevirt.io"
+_MIGRATION_WEBHOOK: Final = "migration-create-validator.kubevirt.io"
+_EVICTION_WEBHOOK: Final = "virt-launcher-eviction-interceptor.kubevirt.io"
+
+
+def admit(request: AdmissionRequest) -> Object | None:
+    """The object to store, defaults filled in; `AdmissionDenied` with the webhook's words. None for a deletion."""
+    obj = request.object
+    if obj is None:
+        return None
+    if request.resource == "pods" and request.subresource == "eviction":
+        _intercept_eviction(request)
+    if request.group == "kubevirt.io" and not request.subresource:
+        handler = _HANDLERS.get(request.resource)
+        if handler is not None:
+            handler(request, obj)
+    return obj
+
+
+def _deny(webhook: str, causes: list[Cause], code: int = 422) -> None:
+    if not causes:
+        return
+    messages = ", ".join(cause.message for cause in causes)
+    raise AdmissionDenied(code, f'admission webhook "{webhook}" denied the request: {messages}', causes)
+
+
+def _admit_vmi(request: AdmissionRequest, vmi: Object) -> None:
+    if request.operation == "CREATE":
+        body = vmi.get("spec") or {}
+        _deny(_VMI_WEBHOOK, discontinued_causes(body, "spec") + network_causes(body, "spec", _FACTS) * 2)
+        default_vmi(vmi)
+
+
+def _admit_vm(request: AdmissionRequest, vm: Object) -> None:
+    if vm["metadata"].get("deletionTimestamp"):
+        return
+    template = (vm.get("spec") or {}).get("template")
+    if template is None:
+        _deny(_VM_WEBHOOK, [Cause("FieldValueRequired", "missing virtual machine template.", "spec.template")])
+        return
+    if request.operation == "CREATE":
+        default_vm(vm)
+    _deny(_VM_WEBHOOK, network_causes(template.get("spec") or {}, "spec.template.spec", _FACTS))
+
+
+def _admit_migration(request: AdmissionRequest, migration: Object) -> None:
+    if request.operation != "CREATE":
+        return
+    name = (migration.get("spec") or {}).get("vmiName")
+    if not name:
+        _deny(_MIGRATION_WEBHOOK, [Cause("FieldValueRequired", "vmiName is missing", "spec.vmiName")])
+    vmi = request.lookup("kubevirt.io", "virtualmachineinstances", request.namespace, name)
+    if vmi is None:
+        _refuse_migration(f'the VMI "{request.namespace}/{name}" does not exist')
+        return
+    if (blocked := conditions.find(vmi, "LiveMigratable")) is not None and blocked["status"] == "False":
+        reason, message = blocked.get("reason", ""), blocked.get("message", "")
+        _refuse_migration(f"Cannot migrate VMI, Reason: {reason}, Message: {message}")
+    state = vmi["status"].get("migrationState") or {}
+    if state and not state.get("completed") and not state.get("failed"):
+        _refuse_migration(
+            f"in-flight migration detected. Active migration job ({state['migrationUid']}) "
+            f"is currently already in progress for VMI {name}."
+        )
+    default_migration(migration)
+
+
+def _refuse_migration(message: str) -> None:
+    raise AdmissionDenied(400, f'admission webhook "{_MIGRATION_WEBHOOK}" denied the request: {message}')
+
+
+def _intercept_eviction(request: AdmissionRequest) -> None:
+    """Launcher pods of VMIs that ask for live migration are not evicted but moved, or kept."""
+    pod = request.lookup("", "pods", request.namespace, request.name)
+    owners = (pod or {}).get("metadata", {}).get("ownerReferences") or []
+    owner = next((ref["name"] for ref in owners if ref["kind"] == "VirtualMachineInstance"), None)
+    vmi = request.lookup("kubevirt.io", "virtualmachineinstances", request.namespace, owner) if owner else None
+    if vmi is None or vmi["spec"].get("evictionStrategy") not in ("LiveMigrate", "LiveMigrateIfPossible"):
+        return
+    if not conditions.is_true(vmi, "LiveMigratable"):
+        if vmi["spec"]["evictionStrategy"] == "LiveMigrateIfPossible":
+            return
+        message = f"VMI {owner} is configured with an eviction strategy but is not live-migratable"
+        raise AdmissionDenied(429, f'admission webhook "{_EVICTION_WEBHOOK}" denied the request: {message}')
+
+
+_HANDLERS: Final[dict[str, Callable[[AdmissionRequest, Object], None]]] = {
+    "virtualmachineinstances": _admit_vmi,
+    "virtualmachines": _admit_vm,
+    "virtualmachineinstancemigrations": _admit_migration,
+}

@@ -1,0 +1,151 @@
+"""What both halves of virt-handler share: sessions with launchers, and reporting into the VMI."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from conformance.sandbox.client import VMIS, ApiClient, ApiError, Object
+from conformance.sandbox.controller import Controller, Informer
+from conformance.sandbox.events import EventRecorder
+from conformance.sandbox.guests import GuestImage
+from conformance.sandbox.kubernetes.kubelet import Kubelet, RunningPod
+from conformance.sandbox.kubevirt import conditions, spec
+from conformance.sandbox.kubevirt.facts import VersionFacts
+from conformance.sandbox.kubevirt.vmistatus import interface_status, put_migratable
+from conformance.sandbox.launcher.launcher import Launcher
+from conformance.sandbox.launcher.netpod import PodInterfaces, setup_pod_network
+
+SYNC_FAILED_REASON: Final = "Synchronizing with the Domain failed."
+_RETRY_FIRST_SECONDS: Final = 0.5
+_RETRY_LAST_SECONDS: Final = 10.0
+
+
+@dataclass
+class Session:
+    """One launcher pod of a VMI on this node, as far as it has been brought."""
+
+    pod: RunningPod
+    launcher: Launcher
+    cache: PodInterfaces | None = None
+    collected: bool = False
+    prepared: bool = False
+    domain_up: bool = False
+    ending: bool = False
+    failures: int = 0
+    outgoing: asyncio.Task[None] | None = None
+    link_states: dict[str, bool] = field(default_factory=dict)
+
+    def next_delay(self) -> float:
+        self.failures += 1
+        return float(min(_RETRY_FIRST_SECONDS * 2**self.failures, _RETRY_LAST_SECONDS))
+
+
+@dataclass(frozen=True)
+class HandlerContext:
+    """What every virt-handler of the cluster shares.
+
+    `launchers` is the address book of launchers by pod UID: a source reaches its target through it as it would
+    through the migration proxies of the two nodes.
+    """
+
+    client: ApiClient
+    vmis: Informer
+    pods: Informer
+    kubevirts: Informer
+    facts: VersionFacts
+    guest_of: Callable[[Object], GuestImage]
+    shared: Path
+    launchers: dict[str, Launcher] = field(default_factory=dict)
+
+    def registered(self) -> spec.Registrations:
+        return spec.registrations(next(iter(self.kubevirts), None))
+
+
+class NodeAgent:
+    """Launchers of one node by pod, and the API as virt-handler uses it."""
+
+    controller: Controller
+
+    def __init__(self, context: HandlerContext, kubelet: Kubelet) -> None:
+        self.context, self._kubelet, self.node = context, kubelet, kubelet.node
+        self.events = EventRecorder(context.client, "virt-handler", self.node.name)
+        self._sessions: dict[str, Session] = {}
+
+    def session(self, pod: Object) -> Session | None:
+        """The session of a launcher pod whose compute container runs here."""
+        uid = pod["metadata"]["uid"]
+        running = self._kubelet.running(uid)
+        compute = running.containers.get("compute") if running else None
+        if running is None or compute is None or running.netns is None:
+            self._sessions.pop(uid, None)
+            self.context.launchers.pop(uid, None)
+            return None
+        if uid not in self._sessions:
+            launcher = Launcher(
+                self.node, running.ref, running.netns, compute, running.volumes.directory, self.context.shared
+            )
+            self._sessions[uid] = Session(running, launcher)
+            self.context.launchers[uid] = launcher
+        return self._sessions[uid]
+
+    async def connect(self, vmi: Object, session: Session) -> PodInterfaces:
+        """Phase 1 of the network, then a launcher with all its sidecars; each step once."""
+        if session.cache is None:
+            registered = self.context.registered()
+            session.cache = await setup_pod_network(self.node, session.launcher.netns, vmi, registered)
+        if not session.collected:
+            patience = self.context.facts.command_socket_seconds
+            await session.launcher.wait_ready(patience)
+            await session.launcher.collect_sidecars(self._sidecar_count(vmi), patience)
+            session.collected = True
+        return session.cache
+
+    def _sidecar_count(self, vmi: Object) -> int:
+        registered = self.context.registered()
+        names = {name for _, name in spec.plugin_interfaces(vmi)}
+        return sum(1 for name in names if (registered.get(name) or {}).get("sidecarImage"))
+
+    async def report(self, vmi: Object, session: Session, *, running: bool = False) -> None:
+        """Write interfaces and conditions; the Running phase too on the first report after the start."""
+        domain = await session.launcher.interfaces()
+        registered, facts, cache = self.context.registered(), self.context.facts, session.cache
+        if cache is None:
+            return
+
+        def change(obj: Object) -> None:
+            obj["status"]["interfaces"] = interface_status(obj, domain, cache)
+            put_migratable(obj, registered, facts)
+            if running:
+                conditions.drop(obj, "Synchronized")
+                conditions.enter_phase(obj, "Running")
+
+        await self.update(vmi, change)
+
+    async def sync_failed(self, vmi: Object, message: str) -> None:
+        """Event and condition of a sync that failed."""
+        await self.events.warning(vmi, "SyncFailed", message)
+        await self.update(vmi, lambda obj: conditions.put(obj, "Synchronized", False, SYNC_FAILED_REASON, message))
+
+    async def update(self, vmi: Object, change: Callable[[Object], None]) -> None:
+        """Change the VMI in the API; one that is gone or was made anew is left alone."""
+        meta = vmi["metadata"]
+
+        def guarded(obj: Object) -> None:
+            if obj["metadata"]["uid"] == meta["uid"]:
+                change(obj)
+
+        try:
+            self.context.vmis.remember(await self.context.client.mutate(VMIS, meta["namespace"], meta["name"], guarded))
+        except ApiError as error:
+            if not error.not_found:
+                raise
+
+    async def end_launcher(self, session: Session) -> None:
+        """Tell the sidecars, then let the compute container end as a launcher does: with status 0."""
+        session.ending = True
+        await session.launcher.shutdown_sidecars()
+        await session.launcher.quit()

@@ -1,0 +1,171 @@
+"""virt-handler: runs the VMIs of one node through their launchers.
+
+It reads VMIs, pods and registrations from the API, writes what it saw back into the VMI, and reaches launchers that
+run on its own node only. Order of steps, conditions and events as recorded on v1.9.0.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from conformance.sandbox.client import Object
+from conformance.sandbox.controller import Controller, Key
+from conformance.sandbox.kubernetes.kubelet import Kubelet
+from conformance.sandbox.kubevirt import conditions, spec
+from conformance.sandbox.kubevirt.agent import HandlerContext, NodeAgent, Session
+from conformance.sandbox.kubevirt.moving import Mover
+from conformance.sandbox.kubevirt.vmis import pods_of
+from conformance.sandbox.kubevirt.vmistatus import put_migratable
+from conformance.sandbox.launcher.errors import LauncherError, PodNetworkSetupError, SyncError
+
+log = logging.getLogger(__name__)
+
+_FINAL: Final = ("Succeeded", "Failed")
+_POLL_SECONDS: Final = 5.0
+
+
+class VirtHandler(NodeAgent):
+    """The agent of one node."""
+
+    def __init__(self, context: HandlerContext, kubelet: Kubelet) -> None:
+        super().__init__(context, kubelet)
+        self._mover = Mover(self)
+        self.controller = Controller(f"virt-handler {self.node.name}", self._reconcile)
+        self.controller.watch(context.vmis)
+        self.controller.watch(context.pods, self._vmi_of)
+
+    def _vmi_of(self, pod: Object) -> list[Key]:
+        name = pod["metadata"].get("labels", {}).get("vm.kubevirt.io/name")
+        here = pod["spec"].get("nodeName") == self.node.name
+        return [Key(pod["metadata"]["namespace"], name)] if name and here else []
+
+    async def _reconcile(self, key: Key) -> float | None:
+        vmi = self.context.vmis.get(*key)
+        if vmi is None:
+            return None
+        delays = []
+        for pod in pods_of(self.context.pods, vmi):
+            if pod["spec"].get("nodeName") == self.node.name:
+                delays.append(await self._reconcile_pod(vmi, pod))
+        return min((delay for delay in delays if delay is not None), default=None)
+
+    async def _reconcile_pod(self, vmi: Object, pod: Object) -> float | None:
+        session = self.session(pod)
+        if session is None or session.ending:
+            return None
+        status = vmi.get("status", {})
+        state = status.get("migrationState") or {}
+        leaving = vmi["metadata"].get("deletionTimestamp") or pod["metadata"].get("deletionTimestamp")
+        if leaving or status.get("phase") in _FINAL:
+            return await self._stop(vmi, session)
+        if status.get("nodeName") == self.node.name and not self._mover.is_target(vmi, pod):
+            if status.get("phase") == "Scheduled":
+                return await self._start(vmi, session)
+            return await self._run(vmi, session)
+        if self._mover.is_target(vmi, pod):
+            return await self._mover.receive(vmi, session)
+        if self._mover.was_source(vmi, pod) and state.get("endTimestamp"):
+            return await self._leave(vmi, session)
+        return None
+
+    async def _start(self, vmi: Object, session: Session) -> float | None:
+        registered = self.context.registered()
+        await self.update(vmi, lambda obj: put_migratable(obj, registered, self.context.facts))
+        try:
+            cache = await self.connect(vmi, session)
+            await session.launcher.start_domain(vmi, cache, self.context.guest_of(vmi))
+        except SyncError as error:
+            await self.sync_failed(vmi, error.sync_message)
+            return session.next_delay()
+        except PodNetworkSetupError as error:
+            await self.sync_failed(vmi, f"failed to configure vmi network: setup failed, err: {error}")
+            await self.update(vmi, lambda obj: conditions.enter_phase(obj, "Failed"))
+            return None
+        except LauncherError as error:
+            log.warning("%s: launcher gave up: %s", vmi["metadata"]["name"], error)
+            await self._crashed(vmi)
+            return None
+        session.domain_up, session.failures = True, 0
+        await self.events.normal(vmi, "Created", "VirtualMachineInstance defined.")
+        await self.report(vmi, session, running=True)
+        await self.events.normal(vmi, "Started", "VirtualMachineInstance started.")
+        return _POLL_SECONDS
+
+    async def _crashed(self, vmi: Object) -> None:
+        await self.events.warning(vmi, "Stopped", "The VirtualMachineInstance crashed.")
+        await self.update(vmi, lambda obj: conditions.enter_phase(obj, "Failed"))
+
+    async def _run(self, vmi: Object, session: Session) -> float | None:
+        """A running VMI: migratability, link states, an outgoing migration, and whether the domain still is."""
+        if not session.domain_up:
+            return None
+        await self._mover.send(vmi, session)
+        if session.outgoing is not None:
+            return None
+        if await session.launcher.state() not in ("running", "paused"):
+            await self._ended(vmi, session)
+            return None
+        await self._sync_links(vmi, session)
+        await self.report(vmi, session)
+        return _POLL_SECONDS
+
+    async def _sync_links(self, vmi: Object, session: Session) -> None:
+        present = {nic.alias.removeprefix("ua-"): nic for nic in await session.launcher.interfaces()}
+        for interface in spec.interfaces(vmi):
+            nic, up = present.get(interface["name"]), interface.get("state") != "down"
+            attachment = (
+                self.context.registered().get(spec.binding_name(interface) or "", {}).get("domainAttachmentType")
+            )
+            if nic is not None and attachment and (nic.link_state == "up") != up:
+                await session.launcher.set_link_state(interface["name"], up)
+
+    async def _ended(self, vmi: Object, session: Session) -> None:
+        """The guest has powered itself off."""
+        await self.update(vmi, lambda obj: conditions.enter_phase(obj, "Succeeded"))
+        await self.end_launcher(session)
+
+    async def _stop(self, vmi: Object, session: Session) -> float | None:
+        session.ending = True
+        if session.outgoing is not None:
+            session.outgoing.cancel()
+        forced = False
+        if session.domain_up:
+            await self.events.normal(vmi, "ShuttingDown", "Signaled Graceful Shutdown")
+            grace = float(vmi["spec"].get("terminationGracePeriodSeconds", 30))
+            forced = not await session.launcher.shutdown(grace)
+            await self.events.normal(vmi, "Deleted", "VirtualMachineInstance stopping")
+        await self.end_launcher(session)
+        if vmi.get("status", {}).get("phase") == "Running":
+            await self.update(vmi, lambda obj: _finish(obj, forced))
+            if forced:
+                await self.events.warning(vmi, "Stopped", "The VirtualMachineInstance crashed.")
+        return None
+
+    async def _leave(self, vmi: Object, session: Session) -> float | None:
+        """The source of a finished migration: the domain has gone, its launcher ends."""
+        session.ending = True
+        await self.end_launcher(session)
+        await self.events.normal(vmi, "Deleted", "Signaled Deletion")
+        return None
+
+    async def set_paused(self, vmi: Object, pod: Object, paused: bool) -> None:
+        """Stop or continue the virtual CPUs, and say so in condition Paused."""
+        session = self.session(pod)
+        if session is None or not session.domain_up:
+            raise LauncherError("the domain is not running")
+        if paused:
+            await session.launcher.pause()
+            message = "VMI was paused by user"
+            await self.update(vmi, lambda obj: conditions.put(obj, "Paused", True, "PausedByUser", message))
+        else:
+            await session.launcher.resume()
+            await self.update(vmi, lambda obj: conditions.drop(obj, "Paused"))
+
+
+def _finish(vmi: Object, forced: bool) -> None:
+    """A domain that had to be destroyed counts as a crash; addresses leave the status with it."""
+    conditions.enter_phase(vmi, "Failed" if forced else "Succeeded")
+    for entry in vmi["status"].get("interfaces") or []:
+        entry.pop("ipAddress", None)
+        entry.pop("ipAddresses", None)

@@ -1,0 +1,56 @@
+"""status.interfaces and the migratability of a running VMI, as virt-handler reports them.
+
+Sources: KubeVirt `pkg/network/setup/netstat.go`, `pkg/network/vmispec`; recorded v1.9.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from conformance.sandbox.client import Object
+from conformance.sandbox.kubevirt import conditions, spec
+from conformance.sandbox.kubevirt.facts import VersionFacts
+from conformance.sandbox.launcher.domain import DomainInterface
+from conformance.sandbox.launcher.netpod import PodInterfaces
+
+_USER_ALIAS: Final = "ua-"
+
+
+def interface_status(vmi: Object, domain: Sequence[DomainInterface], cache: PodInterfaces) -> list[Object]:
+    """One entry per spec interface, the pod network's first, then what only the domain has."""
+    by_name = {nic.alias.removeprefix(_USER_ALIAS): nic for nic in domain}
+    networks, entries = spec.networks(vmi), []
+    for interface in spec.interfaces(vmi):
+        network = networks[interface["name"]]
+        nic = by_name.pop(interface["name"], None)
+        entries.append(_entry(interface["name"], network, nic, cache))
+    entries.sort(key=lambda entry: entry["podInterfaceName"] != "eth0")
+    return entries + [{"name": name} | _domain_part(nic, "domain") for name, nic in by_name.items()]
+
+
+def _entry(name: str, network: Object, nic: DomainInterface | None, cache: PodInterfaces) -> Object:
+    secondary = not spec.is_primary(network)
+    entry: Object = {"name": name, "podInterfaceName": spec.pod_interface_name(network)}
+    if nic is None:
+        return entry | ({"infoSource": "multus-status"} if secondary else {})
+    entry |= _domain_part(nic, "domain, multus-status" if secondary else "domain")
+    if addresses := cache.addresses(name):
+        entry |= {"ipAddress": addresses[0], "ipAddresses": list(addresses)}
+    return entry
+
+
+def _domain_part(nic: DomainInterface, source: str) -> Object:
+    queues = nic.queue_count
+    part: Object = {"infoSource": source, "linkState": nic.link_state, "queueCount": queues}
+    return part | ({"mac": nic.mac} if nic.mac else {})
+
+
+def put_migratable(vmi: Object, registered: spec.Registrations, facts: VersionFacts) -> None:
+    """Conditions LiveMigratable and StorageLiveMigratable, as the networks and (here ephemeral) disks allow."""
+    if spec.is_migratable(vmi, registered):
+        conditions.put(vmi, "LiveMigratable", True)
+    else:
+        conditions.put(vmi, "LiveMigratable", False, "InterfaceNotLiveMigratable", facts.not_migratable)
+    conditions.put(vmi, "StorageLiveMigratable", True)
+    vmi["status"]["migrationMethod"] = "BlockMigration"
