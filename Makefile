@@ -1,0 +1,47 @@
+# What the README and CI call. Everything that is downloaded or built is cached below the user's cache directory.
+SHELL := /bin/bash
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kubevirt-binding-conformance
+VENV := $(CACHE)/venv/$(shell { pwd; cat pyproject.toml; } | sha256sum | cut -c1-16)
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+BINDING ?= managedtap passt
+OUT ?= out
+PYTEST := $(BIN)/pytest -p no:binding_conformance
+
+.PHONY: certify test lint bench doctor venv clean
+
+certify: $(READY)  ## certify BINDING (a bundled name or a definition's path; several allowed) on the sandbox
+	@$(BIN)/binding-conformance doctor --install
+	@$(BIN)/binding-conformance run $(BINDING) --report-dir $(OUT)/certify
+
+test: $(READY)  ## install the rest and pass every test
+	@$(BIN)/binding-conformance doctor --install
+	@$(PYTEST) tests/unit
+	@$(PYTEST) tests/contract
+	@$(PYTEST) tests/sandbox
+	@$(PYTEST) tests/mutants
+
+lint: $(READY)  ## style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(READY)  ## figures of speed and size
+	@$(BIN)/binding-conformance doctor --install
+	@$(BIN)/python -m tests.bench
+
+doctor: $(READY)  ## say what this machine lacks
+	@$(BIN)/binding-conformance doctor
+
+venv: $(READY)
+
+$(READY): pyproject.toml
+	@echo "==> virtual environment in $(VENV)"
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
+	@mkdir -p $(VENV) && rm -rf $(VENV)/* && python3 -m venv $(VENV)
+	@echo "==> Python packages"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+clean:  ## remove what runs left in this directory (the cache stays)
+	rm -rf $(OUT) .mypy_cache .ruff_cache .pytest_cache .hypothesis
