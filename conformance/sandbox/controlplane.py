@@ -22,6 +22,7 @@ from conformance.sandbox.client import (
     NAMESPACES,
     NODES,
     PODS,
+    SERVICES,
     VMIS,
     VMS,
     ApiClient,
@@ -32,6 +33,7 @@ from conformance.sandbox.controller import Controller, Informer
 from conformance.sandbox.guests import GuestImage, guest_image
 from conformance.sandbox.kubernetes.daemonset import DaemonSets
 from conformance.sandbox.kubernetes.dns import start_dns
+from conformance.sandbox.kubernetes.endpoints import EndpointSlices
 from conformance.sandbox.kubernetes.kubelet import Kubelet
 from conformance.sandbox.kubernetes.nodes import register_node
 from conformance.sandbox.kubernetes.podstreams import PodStreams
@@ -133,7 +135,9 @@ class ControlPlane:
 
     async def start(self, backend: Path) -> None:
         """Start every controller and agent, and serve the streams on the UNIX socket `backend`."""
-        informers = {r: self._informer(r) for r in (PODS, NODES, DAEMON_SETS, KUBEVIRTS, VMS, VMIS, MIGRATIONS)}
+        informers = {
+            r: self._informer(r) for r in (PODS, NODES, SERVICES, DAEMON_SETS, KUBEVIRTS, VMS, VMIS, MIGRATIONS)
+        }
         pods, nodes, vmis = informers[PODS], informers[NODES], informers[VMIS]
         template = TemplateService(self._facts, f"{LAUNCHER_IMAGE}:{self._facts.version}", self._find_nad)
         kubelets = {node.name: self._kubelet(node.name, pods) for node in self._context.nodes}
@@ -144,6 +148,7 @@ class ControlPlane:
         self._controllers = [
             Scheduler(self._client, pods, nodes).controller,
             DaemonSets(self._client, informers[DAEMON_SETS], pods, nodes).controller,
+            EndpointSlices(self._client, informers[SERVICES], pods).controller,
             VmController(self._client, informers[VMS], vmis).controller,
             VmiController(self._client, vmis, pods, informers[KUBEVIRTS], template).controller,
             MigrationController(
