@@ -122,29 +122,34 @@ def _merge_items(live: list[Any], applied: list[Any], keys: tuple[str, ...], sch
 
 
 def _remove_dropped(merged: KubeObject, dropped: frozenset[Path], others: list[Manager], schema: RawSchema) -> None:
-    """Remove paths that nobody owns any more, deepest first, so that an item goes after its fields."""
+    """Remove paths that nobody owns any more. A list item goes as a whole, unless another manager owns part of it."""
     owned = {path[:length] for manager in others for path in manager.paths for length in range(1, len(path) + 1)}
-    for path in sorted(dropped, key=len, reverse=True):
-        if path not in owned:
+    for path in sorted(dropped, key=len):
+        if path not in owned and not _identifies_item(path):
             _remove(merged, path, schema)
+
+
+def _identifies_item(path: Path) -> bool:
+    """Whether a path is one of the keys of a list item, which cannot go while the item stays."""
+    return len(path) > 1 and path[-2].startswith("k:") and path[-1][2:] in orjson.loads(path[-2][2:])
 
 
 def _remove(node: Any, path: Path, schema: RawSchema) -> None:
     """Remove one path where it exists. A container that this empties goes too; those around it stay."""
-    parent: Any = None
-    for depth, element in enumerate(path):
-        last = depth == len(path) - 1
-        index: Any = _index(node, element, schema)
+    container: tuple[Any, Any] | None = None
+    for element in path[:-1]:
+        index = _index(node, element, schema)
         if index is None:
             return
-        if last:
-            del node[index]
-            if not node and parent is not None and parent[1] is not None and isinstance(parent[0], dict):
-                del parent[0][parent[1]]
-            return
-        parent = (node, index)
+        container = node, index
         schema = child(schema, element[2:]) if element.startswith("f:") else items(schema)
         node = node[index]
+    index = _index(node, path[-1], schema)
+    if index is None:
+        return
+    del node[index]
+    if not node and container and isinstance(container[0], dict):
+        del container[0][container[1]]
 
 
 def _index(node: object, element: str, schema: RawSchema) -> str | int | None:

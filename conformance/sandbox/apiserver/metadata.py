@@ -173,8 +173,8 @@ def _label_causes(labels: dict[str, str]) -> Iterator[Cause]:
         elif not _LABEL_VALUE.fullmatch(value):
             text = (
                 "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and "
-                "must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used "
-                f"for validation is '{_LABEL_VALUE.pattern}')"
+                "must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex "
+                f"used for validation is '{_LABEL_VALUE.pattern}')"
             )
             yield Cause("FieldValueInvalid", f'Invalid value: "{value}": {text}', "metadata.labels")
 

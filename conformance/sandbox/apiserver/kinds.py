@@ -1,0 +1,184 @@
+"""What the server does for single built-in kinds on a write: defaults that need code, immutability, grace periods.
+
+Source: the Kubernetes API reference and API concepts for each kind.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+
+from conformance.sandbox.apiserver.errors import Cause, KubeObject, bad_request
+from conformance.sandbox.apiserver.resources import ResourceKey
+
+NAMESPACES: ResourceKey = ("", "namespaces")
+PODS: ResourceKey = ("", "pods")
+SECRETS: ResourceKey = ("", "secrets")
+SERVICES: ResourceKey = ("", "services")
+SERVICE_ACCOUNTS: ResourceKey = ("", "serviceaccounts")
+CRDS: ResourceKey = ("apiextensions.k8s.io", "customresourcedefinitions")
+
+CRD_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
+
+
+class KindRules:
+    """The rules of a kind without special ones."""
+
+    def prepare(self, obj: KubeObject, old: KubeObject | None) -> None:
+        """Fill in what a client leaves to the server, in place. `old` is None on creation."""
+
+    def causes(self, obj: KubeObject, old: KubeObject | None) -> list[Cause]:
+        """What the schema cannot say is wrong."""
+        return []
+
+    def grace_seconds(self, obj: KubeObject, requested: int | None) -> int:
+        """How long a deletion waits for the object's owner on the node; 0 deletes at once."""
+        return 0
+
+
+class NamespaceRules(KindRules):
+    """A namespace has the finalizer `kubernetes` in its spec, taken off when it is empty."""
+
+    def prepare(self, obj: KubeObject, old: KubeObject | None) -> None:
+        if old is None:
+            obj["spec"] = {"finalizers": ["kubernetes"]}
+            obj["status"] = {"phase": "Active"}
+        name = obj["metadata"].get("name")
+        if name:
+            obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = name
+
+
+class SecretRules(KindRules):
+    """`stringData` becomes base64 `data`."""
+
+    def prepare(self, obj: KubeObject, old: KubeObject | None) -> None:
+        plain = obj.pop("stringData", None) or {}
+        if plain and isinstance(plain, Mapping):
+            data = obj.get("data") or {}
+            obj["data"] = {**data, **{key: _base64(value) for key, value in plain.items()}}
+
+    def causes(self, obj: KubeObject, old: KubeObject | None) -> list[Cause]:
+        for key, value in (obj.get("data") or {}).items():
+            try:
+                base64.b64decode(value, validate=True)
+            except binascii.Error as error:
+                raise bad_request(f"Secret data {key}: illegal base64 data: {error}") from error
+        return []
+
+
+def _base64(value: object) -> str:
+    if not isinstance(value, str):
+        raise bad_request("Secret stringData must be a map of strings")
+    return base64.b64encode(value.encode()).decode()
+
+
+class PodRules(KindRules):
+    """Defaults of the pod spec, its immutability, and graceful deletion of pods that run on a node."""
+
+    def prepare(self, obj: KubeObject, old: KubeObject | None) -> None:
+        spec = obj.get("spec")
+        if not isinstance(spec, dict):
+            return
+        for container in _containers(spec):
+            image = str(container.get("image", ""))
+            latest = image.endswith(":latest") or ":" not in image.rpartition("/")[2]
+            container.setdefault("imagePullPolicy", "Always" if latest else "IfNotPresent")
+        if old is None:
+            obj["status"] = {"phase": "Pending", "qosClass": _qos_class(spec)}
+
+    def causes(self, obj: KubeObject, old: KubeObject | None) -> list[Cause]:
+        if old is None or _frozen_spec(obj["spec"], old["spec"]) == _frozen_spec(old["spec"], old["spec"]):
+            return []
+        message = (
+            "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,"
+            "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to "
+            "existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously "
+            "negative)"
+        )
+        return [Cause("FieldValueForbidden", message, "spec")]
+
+    def grace_seconds(self, obj: KubeObject, requested: int | None) -> int:
+        spec, status = obj.get("spec") or {}, obj.get("status") or {}
+        if not spec.get("nodeName") or status.get("phase") in ("Succeeded", "Failed"):
+            return 0
+        return int(spec.get("terminationGracePeriodSeconds", 30) if requested is None else requested)
+
+
+def _containers(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    listed = [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
+    return [container for container in listed if isinstance(container, dict)]
+
+
+def _frozen_spec(spec: KubeObject, old: KubeObject) -> KubeObject:
+    """The part of a pod spec that stays as it is; binding an unbound pod to a node is allowed."""
+    changeable = {"activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds"}
+    if not old.get("nodeName"):
+        changeable.add("nodeName")
+    frozen = {key: value for key, value in spec.items() if key not in changeable}
+    for key in ("containers", "initContainers"):
+        if key in frozen:
+            frozen[key] = [{k: v for k, v in c.items() if k not in ("image", "imagePullPolicy")} for c in frozen[key]]
+    return frozen
+
+
+def _qos_class(spec: KubeObject) -> str:
+    resources = [container.get("resources") or {} for container in _containers(spec)]
+    if not any(entry.get("requests") or entry.get("limits") for entry in resources):
+        return "BestEffort"
+    for entry in resources:
+        limits = entry.get("limits") or {}
+        requests = {**limits, **(entry.get("requests") or {})}
+        if not {"cpu", "memory"} <= limits.keys() or any(requests[name] != limits[name] for name in ("cpu", "memory")):
+            return "Burstable"
+    return "Guaranteed"
+
+
+class ServiceRules(KindRules):
+    """Cluster addresses and port defaults of services."""
+
+    def __init__(self, addresses: str = "10.96.0.0/16") -> None:
+        self._addresses = ipaddress.ip_network(addresses)
+        self._next = 10
+
+    def prepare(self, obj: KubeObject, old: KubeObject | None) -> None:
+        spec = obj.setdefault("spec", {})
+        if not isinstance(spec, dict):
+            return
+        for port in spec.get("ports") or []:
+            if isinstance(port, dict) and "port" in port:
+                port.setdefault("targetPort", port["port"])
+        if spec.get("type", "ClusterIP") == "ExternalName":
+            return
+        kept = ((old or {}).get("spec") or {}).get("clusterIP")
+        spec["clusterIP"] = spec.get("clusterIP") or kept or self._allocate()
+        spec["clusterIPs"] = [spec["clusterIP"]]
+        spec.setdefault("ipFamilies", ["IPv4"])
+        spec.setdefault("ipFamilyPolicy", "SingleStack")
+        spec.setdefault("internalTrafficPolicy", "Cluster")
+
+    def causes(self, obj: KubeObject, old: KubeObject | None) -> list[Cause]:
+        before, after = ((part or {}).get("spec", {}).get("clusterIP") for part in (old, obj))
+        if before and after and before != after:
+            message = f'Invalid value: "{after}": may not change once set'
+            return [Cause("FieldValueInvalid", message, "spec.clusterIPs[0]")]
+        return []
+
+    def _allocate(self) -> str:
+        self._next = self._next % (self._addresses.num_addresses - 2) + 1
+        return str(self._addresses[self._next])
+
+
+PLAIN = KindRules()
+
+
+def built_in_rules() -> dict[ResourceKey, KindRules]:
+    """The rules by resource type, with a fresh state (service addresses)."""
+    return {
+        NAMESPACES: NamespaceRules(),
+        PODS: PodRules(),
+        SECRETS: SecretRules(),
+        SERVICES: ServiceRules(),
+    }
