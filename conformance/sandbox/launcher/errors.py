@@ -1,0 +1,73 @@
+"""Errors of the launcher; each carries the text that KubeVirt shows a user in the same situation."""
+
+
+class LauncherError(Exception):
+    """Root of everything the launcher raises on purpose."""
+
+
+class SyncError(LauncherError):
+    """`SyncVMI` failed. `str(error)` is the reason alone, `sync_message` what lands in the VMI's condition and event.
+
+    Texts as recorded on KubeVirt v1.9.0 (condition `Synchronized`, reason `Synchronizing with the Domain failed.`).
+    """
+
+    @property
+    def sync_message(self) -> str:
+        """The message of condition `Synchronized=False` and of event `SyncFailed`."""
+        return f'server error. command SyncVMI failed: "{self.remote_message}"'
+
+    @property
+    def remote_message(self) -> str:
+        """The error as virt-launcher's own command server quotes it."""
+        return str(self)
+
+
+class DomainError(SyncError):
+    """libvirt refused a domain, or its XML could not be read."""
+
+
+class HookError(SyncError):
+    """A hook sidecar answered a call with an error; `code` is the gRPC status name in Go's spelling."""
+
+    def __init__(self, message: str, code: str = "Unknown") -> None:
+        super().__init__(message)
+        self.code = code
+
+    @property
+    def remote_message(self) -> str:
+        return f"rpc error: code = {self.code} desc = {self}"
+
+
+class HookDeadlineError(HookError):
+    """A hook did not answer in time; the deadline of the whole command has passed with it, so nothing quotes it."""
+
+    def __init__(self) -> None:
+        super().__init__("context deadline exceeded", "DeadlineExceeded")
+
+    @property
+    def sync_message(self) -> str:
+        return f"unknown error encountered sending command SyncVMI: {self.remote_message}"
+
+
+class HookCollectError(LauncherError):
+    """The sidecars could not be collected: virt-launcher ends at this point, so it is no `SyncError`."""
+
+
+class PodNetworkSetupError(LauncherError):
+    """Phase 1 of the network could not be set up; KubeVirt calls it critical and the VMI becomes `Failed`."""
+
+
+class LibvirtError(LauncherError):
+    """A libvirt call failed; the text is libvirt's own, without virsh's `error:` prefixes."""
+
+
+class LauncherNotReadyError(LauncherError):
+    """libvirtd in the compute container did not answer before the deadline."""
+
+
+class MigrationError(LauncherError):
+    """A live migration failed or was aborted; `aborted` says which."""
+
+    def __init__(self, message: str, *, aborted: bool = False) -> None:
+        super().__init__(message)
+        self.aborted = aborted
