@@ -14,6 +14,7 @@ from conformance.model.binding import (
     MutantInfo,
 )
 from conformance.model.capability import DERIVED, STRUCTURAL, Capability, CapabilityTerm
+from conformance.model.definition import bundled, load_binding, load_mutant, resolve
 from conformance.model.jsonvalue import JsonObject, JsonValue
 from conformance.model.judgement import Entry, Judgement, Mode, ProfileResult, Summary, judge
 from conformance.model.problem import DefinitionError, ModelError, Problem, Severity
@@ -79,7 +80,11 @@ __all__ = [
     "Verdict",
     "Version",
     "VersionError",
+    "bundled",
     "judge",
+    "load_binding",
+    "load_mutant",
     "merge_outcomes",
     "registration_problems",
+    "resolve",
 ]

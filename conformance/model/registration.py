@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from conformance.model.capability import Capability
-from conformance.model.jsonvalue import JsonObject, JsonValue
+from conformance.model.jsonvalue import JsonObject, JsonValue, get_path, get_text
 
 DOMAIN_ATTACHMENT_TYPES = ("tap", "managedTap")
 MIGRATION_METHODS = ("link-refresh",)
@@ -54,6 +54,20 @@ class Registration:
     downward_api: str
     memory_overhead: str
     data: JsonObject
+
+    @classmethod
+    def parse(cls, data: JsonObject) -> Registration:
+        """Read a value as KubeVirt would: a field that is absent or of another type than text counts as empty."""
+        return cls(
+            network_attachment_definition=get_text(data, "networkAttachmentDefinition"),
+            sidecar_image=get_text(data, "sidecarImage"),
+            domain_attachment_type=get_text(data, "domainAttachmentType"),
+            migratable=get_path(data, "migration") is not None,
+            migration_method=get_text(data, "migration", "method"),
+            downward_api=get_text(data, "downwardAPI"),
+            memory_overhead=_quantity_text(get_path(data, "computeResourceOverhead", "requests", "memory")),
+            data=_copy_object(data),
+        )
 
     def to_dict(self) -> JsonObject:
         """Return a copy of the value for the KubeVirt resource, which the caller may change."""
@@ -176,6 +190,10 @@ def is_quantity(value: JsonValue) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return False
     return _QUANTITY.fullmatch(str(value)) is not None
+
+
+def _quantity_text(value: JsonValue) -> str:
+    return str(value) if is_quantity(value) else ""
 
 
 def _copy_object(value: JsonObject) -> JsonObject:

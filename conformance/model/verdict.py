@@ -83,9 +83,9 @@ class Measurement:
 class Outcome:
     """The result for one requirement.
 
-    ``seconds`` is the wall time of the check; ``message`` says what was seen and wanted (needed for
-    non-conformant and inconclusive); ``evidence`` are paths relative to the report directory, with ``/``; ``skip`` is there exactly if
-    the verdict is skipped.
+    ``seconds`` is the wall time of the check; ``message`` says what was seen and wanted (needed for non-conformant
+    and inconclusive); ``evidence`` are paths relative to the report directory, with ``/``; ``skip`` is there exactly
+    if the verdict is skipped.
     """
 
     requirement: str
