@@ -7,11 +7,11 @@ sampling only adds when a change was noticed. A link refresh holds the carrier d
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 from conformance.guest.root import Background
 from conformance.guest.shell import Shell
+from conformance.model import Measurement
 
 _INTERVAL = 0.05
 
@@ -35,7 +35,7 @@ while :; do sample; sleep INTERVAL || sleep 1; done
 
 @dataclass(frozen=True)
 class CarrierEvent:
-    """A NIC's carrier as first seen at ``uptime`` (guest seconds, sampled every 0.05 s); ``changes`` counts since boot."""
+    """A NIC's carrier as seen at ``uptime`` (guest seconds, sampled every 0.05 s); ``changes`` counts since boot."""
 
     uptime: float
     nic: str
@@ -57,17 +57,11 @@ class CarrierRecord:
     def nics(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(event.nic for event in self.events))
 
-    def as_json(self) -> dict[str, object]:
-        return {
-            "quantity": "CarrierRecord",
-            "sampled_every_seconds": _INTERVAL,
-            "changes": {nic: self.changes(nic) for nic in self.nics()},
-            "events": [[event.uptime, event.nic, event.carrier, event.changes] for event in self.events],
-        }
-
-    @property
-    def quantity(self) -> str:
-        return "CarrierRecord"
+    def measurements(self) -> tuple[Measurement, ...]:
+        method = "increase of the kernel's carrier_changes: every loss and every return counts one"
+        return tuple(
+            Measurement(f"carrier changes of {nic}", float(self.changes(nic)), "changes", method) for nic in self.nics()
+        )
 
 
 class CarrierWatch:
@@ -87,9 +81,7 @@ class CarrierWatch:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
 

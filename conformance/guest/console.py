@@ -10,7 +10,6 @@ import re
 import secrets
 import shlex
 import time
-from types import TracebackType
 from typing import Self
 
 from conformance.guest.image import GuestImage
@@ -83,9 +82,7 @@ class ConsoleShell:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     # -- login ----------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -125,23 +125,47 @@ class Undone:
     failed: tuple[tuple[Record, str], ...]
 
 
-def undo_all(ledger: Ledger, cluster: Cluster, undos: dict[str, Undo]) -> Undone:
-    """Undo every open record, last made first; a failure does not stop the others. Does not wait for finalizers."""
+def undo_all(ledger: Ledger, cluster: Cluster, undos: Mapping[str, Undo], gone: Callable[[Ref], None]) -> Undone:
+    """Undo every open record, last made first; a failure does not stop the others, and its record stays open.
+
+    ``gone(ref)`` follows a deleted object until it has disappeared. It is called before anything is undone that is no
+    object of its own (a registration must outlive the VMs that use it), and at the end.
+    """
     done: list[Record] = []
     failed: list[tuple[Record, str]] = []
+    deleted: list[Record] = []
+
+    def settle() -> None:
+        for record in deleted:
+            with _noting(record, failed):
+                gone(record.ref)
+        deleted.clear()
+
     for record in ledger.open_records():
-        undo = delete_object if record.how == "delete" else undos.get(record.how)
-        if undo is None:
-            failed.append((record, f"nobody knows how to undo {record.how!r}"))
-            continue
-        try:
-            undo(cluster, record)
-        except KubeError as error:
-            failed.append((record, str(error)))
-            continue
+        with _noting(record, failed):
+            if record.how == "delete":
+                delete_object(cluster, record)
+                deleted.append(record)
+            elif record.how in undos:
+                settle()
+                undos[record.how](cluster, record)
+            else:
+                raise KubeError(f"nobody knows how to undo {record.how!r}")
+            done.append(record)
+    settle()
+    unfinished = {record.id for record, _ in failed}
+    finished = tuple(record for record in done if record.id not in unfinished)
+    for record in finished:
         ledger.write({"op": "undone", "id": record.id})
-        done.append(record)
-    return Undone(tuple(done), tuple(failed))
+    return Undone(finished, tuple(failed))
+
+
+@contextmanager
+def _noting(record: Record, failed: list[tuple[Record, str]]) -> Iterator[None]:
+    try:
+        yield
+    except KubeError as error:
+        failed.append((record, str(error)))
 
 
 def _to_json(record: Record) -> dict[str, Any]:

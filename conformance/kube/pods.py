@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 from urllib.parse import urlencode
 
@@ -119,6 +118,20 @@ class PodProcess:
                 if not self._changed.wait(max(0.0, until - time.monotonic())) and time.monotonic() >= until:
                     raise self._timed_out(seconds)
 
+    def take(self) -> bytes:
+        """Wait for stdout and take it off the buffer; empty when the command has ended."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._over or self._received[_STDOUT])
+            data = bytes(self._received[_STDOUT])
+            self._received[_STDOUT].clear()
+            return data
+
+    def complaint(self, seconds: float = 2.0) -> str:
+        """stderr, after giving a failing command ``seconds`` to end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._over, seconds)
+        return self.stderr.decode("utf-8", "replace").strip()
+
     def wait(self, seconds: float) -> ExecResult:
         """Wait for the end. Raises ExecTimedOut (and ends the command), ConnectionLost if there is no exit status."""
         with self._changed:
@@ -137,9 +150,7 @@ class PodProcess:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _send(self, frame: bytes) -> None:

@@ -1,34 +1,23 @@
-"""What a probe measured: values with units and method, attached to a check also when it passes."""
+"""What a probe measured: values with their units and method, attached to a check also when it passes."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-
-class Measurement(Protocol):
-    """Anything the report can carry: a name for the quantity, and a flat JSON object with units in the keys."""
-
-    @property
-    def quantity(self) -> str: ...
-
-    def as_json(self) -> dict[str, object]: ...
+from conformance.model import Measurement
 
 
-@dataclass(frozen=True)
-class _Flat:
-    """``as_json`` of a frozen dataclass."""
+class Measured(Protocol):
+    """A result that can be put into the report as figures."""
 
-    def as_json(self) -> dict[str, object]:
-        return {"quantity": self.quantity, **asdict(self)}
-
-    @property
-    def quantity(self) -> str:
-        return type(self).__name__
+    def measurements(self) -> tuple[Measurement, ...]: ...
 
 
 @dataclass(frozen=True)
-class TcpConnect(_Flat):
+class TcpConnect:
     """One TCP connection: ``seconds`` until it was open, ``local`` our address, ``banner`` what the peer said first.
 
     ``error`` is empty when it worked, else the errno's name (``ECONNREFUSED``, ``ETIMEDOUT``, ``EHOSTUNREACH``).
@@ -42,9 +31,12 @@ class TcpConnect(_Flat):
     banner: str
     error: str
 
+    def measurements(self) -> tuple[Measurement, ...]:
+        return (Measurement("TCP connect", self.seconds, "s", f"one connection to port {self.port}"),)
+
 
 @dataclass(frozen=True)
-class TcpEcho(_Flat):
+class TcpEcho:
     """A byte stream sent to an echo server and back. ``intact``: as many bytes came back, with the same SHA-256."""
 
     host: str
@@ -55,9 +47,13 @@ class TcpEcho(_Flat):
     seconds: float
     error: str
 
+    def measurements(self) -> tuple[Measurement, ...]:
+        rate = self.received / self.seconds if self.seconds else 0.0
+        return (Measurement("TCP echo", rate, "B/s", f"{self.sent} bytes to an echo server and back, by SHA-256"),)
+
 
 @dataclass(frozen=True)
-class UdpEcho(_Flat):
+class UdpEcho:
     """Datagrams sent to an echo server: one flow per source port, in every flow each payload size once.
 
     ``sent``/``received`` count datagrams that came back intact; ``lost`` lists ``(flow, size)``; each datagram is tried
@@ -78,9 +74,13 @@ class UdpEcho(_Flat):
     def ok(self) -> bool:
         return self.sent > 0 and self.received == self.sent
 
+    def measurements(self) -> tuple[Measurement, ...]:
+        method = f"{self.flows} flows, payloads of {list(self.sizes)} bytes, at most {self.attempts} attempts each"
+        return (Measurement("UDP echo lost", float(len(self.lost)), "datagrams", method),)
+
 
 @dataclass(frozen=True)
-class Ping(_Flat):
+class Ping:
     """ICMP echo: ``size`` payload bytes, ``rtts`` in milliseconds of the answers that came."""
 
     host: str
@@ -94,9 +94,16 @@ class Ping(_Flat):
     def ok(self) -> bool:
         return self.received > 0
 
+    def measurements(self) -> tuple[Measurement, ...]:
+        method = f"{self.sent} echo requests with {self.size} bytes"
+        lost = Measurement("ping lost", float(self.sent - self.received), "packets", method)
+        if not self.rtts_ms:
+            return (lost,)
+        return lost, Measurement("ping round trip, median", statistics.median(self.rtts_ms), "ms", method)
+
 
 @dataclass(frozen=True)
-class Gap(_Flat):
+class Gap:
     """The longest stretch without an answer, from probes numbered and sent every ``interval`` seconds.
 
     ``seconds`` = from the last answered probe before the stretch to the first answered one after it, by send time,
@@ -112,9 +119,36 @@ class Gap(_Flat):
     lost: int
     open_ended: bool
 
+    @classmethod
+    def of(cls, sent_at: Sequence[float], lost: Sequence[int], interval: float) -> Gap:
+        """From the times at which the probes were sent (seconds from the start) and the numbers without an answer."""
+        stretches: list[tuple[int, int]] = []
+        for number in sorted(lost):
+            if stretches and number == stretches[-1][1] + 1:
+                stretches[-1] = (stretches[-1][0], number)
+            else:
+                stretches.append((number, number))
+        if not stretches:
+            return cls(0.0, -1, -1, interval, len(sent_at), 0, False)
+
+        def seconds(stretch: tuple[int, int]) -> float:
+            before = sent_at[stretch[0] - 1] if stretch[0] > 0 else sent_at[0] - interval
+            after = sent_at[stretch[1] + 1] if stretch[1] + 1 < len(sent_at) else sent_at[-1] + interval
+            return max(0.0, after - before - interval)
+
+        worst = max(stretches, key=seconds)
+        return cls(seconds(worst), worst[0], worst[1], interval, len(sent_at), len(lost), worst[1] + 1 >= len(sent_at))
+
+    def measurements(self) -> tuple[Measurement, ...]:
+        method = f"longest stretch without an answer, one probe every {self.interval:g} s, {self.sent} sent"
+        return (
+            Measurement("gap", self.seconds, "s", method),
+            Measurement("probes lost", float(self.lost), "packets", method),
+        )
+
 
 @dataclass(frozen=True)
-class Peer(_Flat):
+class Peer:
     """Who talked to an echo server: the source address and port it saw, and how many bytes it got."""
 
     host: str

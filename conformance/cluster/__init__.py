@@ -1,0 +1,1 @@
+"""Where the cluster comes from, and how a binding gets onto it."""

@@ -1,0 +1,59 @@
+"""A cluster the user already has. It stays theirs: nothing is installed here but the binding under test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from conformance.cluster.provider import Mode, Progress, ProviderError
+from conformance.kube.cluster import Cluster
+from conformance.kube.errors import KubeError
+from conformance.kube.manifest import NAD, VMI, dig
+from conformance.kube.registration import find_kubevirt
+from conformance.model import Binding
+
+
+class KubeconfigProvider:
+    """Implements :class:`~conformance.cluster.provider.Provider` over a kubeconfig file."""
+
+    mode: Mode = "kubeconfig"
+
+    def __init__(self, kubeconfig: Path, context: str | None = None) -> None:
+        self._kubeconfig, self._context = kubeconfig, context
+
+    def up(self, progress: Progress) -> Path:
+        """Check that the cluster answers and runs KubeVirt and Multus."""
+        progress(f"connecting to the cluster of {self._kubeconfig}")
+        try:
+            cluster = Cluster.connect(self._kubeconfig, self._context)
+            try:
+                self._check(cluster)
+            finally:
+                cluster.close()
+        except KubeError as error:
+            raise ProviderError(str(error)) from error
+        return self._kubeconfig
+
+    def load_artifacts(self, binding: Binding) -> None:
+        """Nothing: this cluster pulls images from its registries, and its CNI plugins come with the manifests."""
+
+    def nodes(self) -> list[str]:
+        cluster = Cluster.connect(self._kubeconfig, self._context)
+        try:
+            return list(cluster.nodes())
+        finally:
+            cluster.close()
+
+    def down(self) -> None:
+        """Nothing: the cluster is not ours."""
+
+    @staticmethod
+    def _check(cluster: Cluster) -> None:
+        kubevirt = find_kubevirt(cluster)
+        phase = dig(kubevirt, "status", "phase", default="(none)")
+        if phase != "Deployed":
+            raise ProviderError(f"KubeVirt is not ready: phase {phase}; wait until it is Deployed")
+        for kind, product in ((VMI, "KubeVirt"), (NAD, "Multus")):
+            if not cluster.serves(kind):
+                raise ProviderError(f"the cluster does not serve {kind.kind}: {product} is not (fully) installed")
+        if not cluster.nodes():
+            raise ProviderError("the cluster has no schedulable node")

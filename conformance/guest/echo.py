@@ -1,0 +1,218 @@
+"""Traffic from and to the inside of a guest, with whatever the image brings: python3, socat or BusyBox nc."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+from conformance.guest.root import Background
+from conformance.guest.shell import GuestLacks, Shell
+from conformance.kube.timeouts import Deadline
+from conformance.kube.wait import wait_until
+from conformance.traffic.agent import agent_script, answer
+from conformance.traffic.results import Ping, TcpConnect, TcpEcho, UdpEcho
+
+Protocol = Literal["tcp", "udp"]
+Tool = Literal["python3", "socat", "nc"]
+UDP_SIZES = (1, 512, 1400)
+
+_AGENT = "/tmp/.kbc-agent.py"
+
+
+def tools_of(shell: Shell) -> tuple[Tool, ...]:
+    """Which of the tools the guest has, the most able first."""
+    tools: tuple[Tool, ...] = ("python3", "socat", "nc")
+    found = shell.run(f"for t in {' '.join(tools)}; do command -v $t >/dev/null 2>&1 && echo $t; done; true").stdout
+    return tuple(tool for tool in tools if tool in found.split())
+
+
+def tool_of(shell: Shell) -> Tool:
+    """The most able tool of the guest. Raises GuestLacks when it has none."""
+    found = tools_of(shell)
+    if not found:
+        raise GuestLacks(f"{shell.guest}: none of python3, socat, nc")
+    return found[0]
+
+
+class GuestEcho:
+    """A server inside the guest that sends back what it gets, until :meth:`stop`. As root, so any port will do."""
+
+    def __init__(self, shell: Shell, protocol: Protocol, port: int) -> None:
+        self.protocol, self.port = protocol, port
+        self._background = Background(shell, _server(shell, protocol, port), root=True)
+        try:
+            wait_until(
+                f"{shell.guest} listens on {protocol} port {port}",
+                lambda: _listens(shell, protocol, port),
+                Deadline.patience(30),
+                saw=lambda _: f"not listening; its stderr: {self._background.errors()!r}",
+            )
+        except BaseException:
+            self._background.stop()
+            raise
+
+    def stop(self, shell: Shell | None = None) -> None:
+        self._background.stop(shell)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+
+class GuestClient:
+    """Probes sent from inside the guest; results as those of a client pod."""
+
+    def __init__(self, shell: Shell) -> None:
+        self._shell = shell
+        self._tool = tool_of(shell)
+
+    def tcp_connect(self, host: str, port: int, *, timeout: float = 5.0) -> TcpConnect:
+        """Open one TCP connection. Without python3 ``error`` is only ``failed``; ``seconds`` includes the command."""
+        if self._tool == "python3":
+            request = {"do": "tcp-connect", "host": host, "port": port, "timeout": timeout, "banner": False}
+            found = self._ask(request, timeout)
+            return TcpConnect(host, port, found["ok"], found["seconds"], found["local"], "", found["error"])
+        wait = max(1, round(timeout))
+        command = {
+            "socat": f"socat -u /dev/null TCP:{_bracket(host)}:{port},connect-timeout={wait}",
+            "nc": f"nc -w {wait} {host} {port} </dev/null >/dev/null",
+        }[self._tool]
+        result = self._shell.run(command, timeout=timeout + 30)
+        return TcpConnect(host, port, result.ok, result.seconds, "", "", "" if result.ok else "failed")
+
+    def tcp_echo(self, host: str, port: int, *, size: int = 1 << 18, timeout: float = 30.0) -> TcpEcho:
+        """Send ``size`` bytes to an echo server and compare what comes back."""
+        if self._tool == "python3":
+            request = {"do": "tcp-echo", "host": host, "port": port, "timeout": timeout, "size": size}
+            f = self._ask(request, timeout)
+            return TcpEcho(host, port, f["sent"], f["received"], f["intact"], f["seconds"], f["error"])
+        wait = max(1, round(timeout))
+        dial = {
+            "socat": f"socat -t 5 - TCP:{_bracket(host)}:{port},connect-timeout={wait}",
+            "nc": f"nc -w {wait} {host} {port}",
+        }[self._tool]
+        # head ends the pipe when everything is back: nc does not shut down its sending side
+        return self._compared(f"{dial} < $f.sent | head -c {size} > $f.back", host, port, size, timeout)
+
+    def _compared(self, command: str, host: str, port: int, size: int, timeout: float) -> TcpEcho:
+        script = (
+            f"f=/tmp/.kbc-echo-$$; head -c {size} /dev/urandom > $f.sent; {command}; "
+            "wc -c < $f.back; cmp -s $f.sent $f.back && echo same; rm -f $f.sent $f.back"
+        )
+        started = time.monotonic()
+        words = self._shell.run(script, timeout=timeout + 30).stdout.split()
+        received = int(words[0]) if words else 0
+        error = "" if received else "failed"
+        return TcpEcho(host, port, size, received, "same" in words, time.monotonic() - started, error)
+
+    def udp_echo(
+        self,
+        host: str,
+        port: int,
+        *,
+        flows: int = 4,
+        sizes: Sequence[int] = UDP_SIZES,
+        attempts: int = 3,
+        timeout: float = 1.0,
+    ) -> UdpEcho:
+        """Exchange datagrams with an echo server. Needs python3 or socat in the guest, else GuestLacks."""
+        if self._tool == "python3":
+            request = {"do": "udp-echo", "host": host, "port": port, "timeout": timeout, "flows": flows}
+            longest = timeout * attempts * flows * len(sizes)
+            f = self._ask({**request, "sizes": list(sizes), "attempts": attempts}, longest)
+            lost = tuple((int(flow), int(size)) for flow, size in f["lost"])
+            return UdpEcho(host, port, flows, tuple(sizes), attempts, f["sent"], f["received"], lost, f["seconds"])
+        if self._tool != "socat":
+            raise GuestLacks(f"{self._shell.guest}: UDP needs python3 or socat, it has only {self._tool}")
+        started = time.monotonic()
+        found = self._shell.run(
+            _UDP_BY_SOCAT.format(
+                target=f"{_bracket(host)}:{port}",
+                flows=" ".join(map(str, range(flows))),
+                sizes=" ".join(map(str, sizes)),
+                attempts=" ".join(map(str, range(attempts))),
+                wait=max(0.2, timeout),
+            ),
+            timeout=60 + 2 * timeout * flows * len(sizes) * attempts,
+        )
+        missed = [line.split()[1:] for line in found.stdout.splitlines() if line.startswith("lost ")]
+        lost = tuple((int(flow), int(size)) for flow, size in missed)
+        sent, seconds = flows * len(sizes), time.monotonic() - started
+        return UdpEcho(host, port, flows, tuple(sizes), attempts, sent, sent - len(lost), lost, seconds)
+
+    def ping(self, host: str, *, count: int = 3, size: int = 56, timeout: int = 2, dont_fragment: bool = False) -> Ping:
+        """ICMP echo by the guest's own ``ping``. ``dont_fragment`` needs iputils' ping."""
+        options = f"-c {count} -s {size} -W {timeout} {'-M do ' if dont_fragment else ''}"
+        result = self._shell.run(f"ping {options}{host}", timeout=count * (timeout + 1) + 30)
+        lines = result.stdout.splitlines()
+        rtts = tuple(float(line.split("time=")[1].split()[0]) for line in lines if "time=" in line)
+        error = "" if rtts else (result.stderr.strip() or "no answer").splitlines()[-1]
+        return Ping(host, count, len(rtts), size, rtts, error)
+
+    def resolve(self, name: str) -> tuple[str, ...]:
+        """The addresses the guest's resolver gives for ``name``; empty when it gives none."""
+        command = (
+            f"getent ahosts {name} 2>/dev/null | awk '{{print $1}}' | sort -u | grep . || "
+            f"nslookup {name} 2>/dev/null | awk '/^Name:/ {{seen=1}} seen && /^Address/ {{print $NF}}'"
+        )
+        return tuple(self._shell.run(command, timeout=60).stdout.split())
+
+    def _ask(self, request: dict[str, object], seconds: float) -> dict[str, Any]:
+        upload_agent(self._shell)
+        result = self._shell.run(f"python3 {_AGENT} {shlex.quote(json.dumps(request))}", timeout=seconds + 60)
+        lines = result.stdout.splitlines() or [""]
+        return answer(lines[-1], result.stderr.encode(), request)
+
+
+def upload_agent(shell: Shell) -> None:
+    """Put the agent script into the guest, once per boot."""
+    script = agent_script().decode()
+    if not shell.run(f'[ "$(wc -c < {_AGENT} 2>/dev/null)" = {len(script.encode())} ]').ok:
+        shell.run(f"cat > {_AGENT} <<'KBC-AGENT'\n{script}KBC-AGENT\n", timeout=120, check=True)
+
+
+# One socat per datagram: a flow is a source port, so every datagram is its own flow here.
+_UDP_BY_SOCAT = """
+f=/tmp/.kbc-udp-$$
+for flow in {flows}; do for size in {sizes}; do
+  ok=
+  for attempt in {attempts}; do
+    head -c $size /dev/urandom > $f.sent
+    socat -b 65536 -t {wait} - UDP:{target} < $f.sent > $f.back 2>/dev/null
+    cmp -s $f.sent $f.back && ok=1 && break
+  done
+  [ "$ok" ] || echo lost $flow $size
+done; done
+rm -f $f.sent $f.back
+"""
+
+
+def _server(shell: Shell, protocol: Protocol, port: int) -> str:
+    tools = tools_of(shell)
+    if "python3" in tools:
+        upload_agent(shell)
+        request = {"do": "serve", "protocol": protocol, "port": port, "family": 4, "seconds": 86400}
+        return f"exec python3 {_AGENT} {shlex.quote(json.dumps(request))}"
+    if "socat" in tools:
+        kind = "TCP-LISTEN" if protocol == "tcp" else "UDP-RECVFROM"
+        size = "" if protocol == "tcp" else "-b 65536 "
+        return f"exec socat {size}{kind}:{port},fork,reuseaddr EXEC:cat"
+    if "nc" in tools and protocol == "tcp":
+        return f"while :; do nc -l -p {port} -e cat; done"
+    raise GuestLacks(f"{shell.guest}: {protocol} server needs python3 or socat, it has {', '.join(tools) or 'no tool'}")
+
+
+def _listens(shell: Shell, protocol: Protocol, port: int) -> bool:
+    """By the kernel's own table: ports in hex, state 0A (listen) for TCP."""
+    state = " 0A " if protocol == "tcp" else " "
+    command = f"cat /proc/net/{protocol} /proc/net/{protocol}6 2>/dev/null | grep -qi ':{port:04X} [0-9A-F:]*{state}'"
+    return shell.run(command).ok
+
+
+def _bracket(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,121 @@
+"""The plugin's options, each with an ini twin, and what they amount to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from conformance.cluster.provider import MODES, Mode
+
+DEFAULT_REPORT_DIR = "out/report"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user asked for. ``binding`` is a path or the name of a bundled definition; empty: the plugin rests.
+
+    ``sandbox`` is the state directory of a sandbox that is up already; ``timeout_factor`` scales every timeout.
+    """
+
+    binding: str
+    mode: Mode
+    kubeconfig: Path | None
+    context: str | None
+    sandbox: Path | None
+    kubevirt_version: str
+    profile: str
+    requirements: frozenset[str]
+    report_dir: Path
+    keep_on_failure: bool
+    timeout_factor: float
+
+    @property
+    def active(self) -> bool:
+        return bool(self.binding)
+
+    @property
+    def restricted(self) -> bool:
+        """Whether only a part of what applies was asked for."""
+        return bool(self.requirements) or self.profile != "all"
+
+
+_OPTIONS: tuple[tuple[str, str, str], ...] = (
+    ("binding", "", "path of a binding definition or mutant, or the name of a bundled one"),
+    ("cluster", "sandbox", f"where the cluster comes from: {', '.join(MODES)}"),
+    ("kubeconfig", "", "kubeconfig of the cluster, for --cluster kubeconfig (default: $KUBECONFIG, ~/.kube/config)"),
+    ("kube-context", "", "context of that kubeconfig (default: its current one)"),
+    ("sandbox-state", "", "state directory of a sandbox that `binding-conformance up` has brought up"),
+    ("kubevirt-version", "", "KubeVirt release the sandbox stands for (default: its newest)"),
+    ("profile", "all", "judge only this profile: core, extended, all, or the name of a capability"),
+    ("report-dir", DEFAULT_REPORT_DIR, f"directory of the report (default: {DEFAULT_REPORT_DIR})"),
+    ("timeout-factor", "1", "multiply every timeout by this number"),
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """One group, long options, and ``conformance_<option>`` in the ini file for each."""
+    group = parser.getgroup("conformance", "network binding conformance")
+    for name, default, text in _OPTIONS:
+        group.addoption(f"--{name}", dest=_dest(name), default=None, help=text, metavar=name.upper().replace("-", "_"))
+        parser.addini(_dest(name), text, default=default)
+    group.addoption(
+        "--requirement",
+        dest=_dest("requirement"),
+        action="append",
+        default=None,
+        metavar="ID",
+        help="judge only this requirement (may be repeated)",
+    )
+    parser.addini(_dest("requirement"), "judge only these requirements", type="args", default=[])
+    keep = "leave the cluster and the binding in place when a check did not pass"
+    group.addoption("--keep-on-failure", dest=_dest("keep-on-failure"), action="store_true", default=None, help=keep)
+    parser.addini(_dest("keep-on-failure"), keep, type="bool", default=False)
+
+
+def read_settings(config: pytest.Config) -> Settings:
+    """The settings of a session. Raises pytest.UsageError for a value that cannot be."""
+    mode = str(_value(config, "cluster"))
+    if mode not in get_args(Mode):
+        raise pytest.UsageError(f"--cluster {mode}: not one of {', '.join(MODES)}")
+    try:
+        factor = float(str(_value(config, "timeout-factor")))
+    except ValueError:
+        factor = 0.0
+    if not factor > 0:
+        raise pytest.UsageError(f"--timeout-factor {_value(config, 'timeout-factor')}: give a positive number")
+    return Settings(
+        binding=str(_value(config, "binding")),
+        mode="sandbox" if mode == "sandbox" else "kubeconfig",
+        kubeconfig=_path(config, "kubeconfig"),
+        context=str(_value(config, "kube-context")) or None,
+        sandbox=_path(config, "sandbox-state"),
+        kubevirt_version=str(_value(config, "kubevirt-version")),
+        profile=str(_value(config, "profile")),
+        requirements=frozenset(_list(config, "requirement")),
+        report_dir=(_path(config, "report-dir") or Path(DEFAULT_REPORT_DIR)).absolute(),
+        keep_on_failure=bool(_value(config, "keep-on-failure")),
+        timeout_factor=factor,
+    )
+
+
+def _dest(name: str) -> str:
+    return "conformance_" + name.replace("-", "_")
+
+
+def _value(config: pytest.Config, name: str) -> object:
+    given = config.getoption(_dest(name))
+    return config.getini(_dest(name)) if given is None else given
+
+
+def _path(config: pytest.Config, name: str) -> Path | None:
+    text = str(_value(config, name))
+    return Path(text).expanduser().absolute() if text else None
+
+
+def _list(config: pytest.Config, name: str) -> list[str]:
+    found = _value(config, name)
+    words = found if isinstance(found, list) else str(found).split()
+    return [part for word in words for part in str(word).replace(",", " ").split()]
