@@ -151,11 +151,13 @@ def test_fault_mtu_1400() -> None:
     assert ask(server(answers.MTU_1400), request(DISCOVER)).options[packets.INTERFACE_MTU] == struct.pack("!H", 1400)
 
 
-def test_fault_no_renewal_answers_only_those_without_an_address() -> None:
-    serving = server(answers.NO_RENEWAL)
+@pytest.mark.parametrize("again", [request(REQUEST, current=ADDRESS), request(RELEASE, current=ADDRESS)])
+def test_fault_once_only_ends_with_a_renewal_or_a_release(again: Message) -> None:
+    serving = server(answers.ONCE_ONLY)
     assert ask(serving, request(REQUEST, ADDRESS)).kind == ACK
-    assert serving.answer(request(REQUEST, current=ADDRESS), POD, 1500) is None
     assert ask(serving, request(REQUEST, ADDRESS)).kind == ACK
+    assert serving.answer(again, POD, 1500) is None
+    assert serving.answer(request(DISCOVER), POD, 1500) is None
 
 
 def test_fault_deaf() -> None:
