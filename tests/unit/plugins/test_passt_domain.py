@@ -1,0 +1,177 @@
+"""What the passt sidecar makes of a domain."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from ipaddress import IPv4Interface
+from xml.etree import ElementTree
+
+import pytest
+
+from fixtures.plugins.passt_sidecar.opt.passt_binding.domain import DomainXmlError, Faults, PodNetwork, define_domain
+from fixtures.plugins.passt_sidecar.opt.passt_binding.service import port_budget
+from fixtures.plugins.passt_sidecar.opt.passt_binding.vmi import VmiError
+
+DOMAIN = """<domain type="kvm" xmlns:qemu="http://libvirt.org/schemas/domain/qemu/1.0">
+<name>ns_vm</name><metadata><kubevirt xmlns="http://kubevirt.io"><uid>1</uid></kubevirt></metadata>
+<devices><disk type="file"/><interface type="ethernet"><alias name="ua-other"/><mac
+address="02:00:00:00:00:09"/></interface> </devices></domain>"""
+MAC = "02:00:00:00:00:02"
+SOUND = Faults()
+POD = PodNetwork(lambda name: 1450 if name == "eth0" else None, 7000)
+
+
+def vmi(interface: Mapping[str, object]) -> bytes:
+    nic = {"name": "passtnet", "binding": {"name": "passt"}, **interface}
+    return json.dumps(
+        {
+            "metadata": {"namespace": "ns", "name": "vm", "uid": "1"},
+            "spec": {"domain": {"devices": {"interfaces": [{"name": "other", "masquerade": {}}, nic]}}},
+            "status": {"interfaces": [{"name": "passtnet", "podInterfaceName": "eth0"}]},
+        }
+    ).encode()
+
+
+def define(
+    interface: Mapping[str, object] | None = None,
+    domain: str | bytes = DOMAIN,
+    *,
+    faults: Faults = SOUND,
+    pod: PodNetwork = POD,
+) -> bytes:
+    text = domain.encode() if isinstance(domain, str) else domain
+    return define_domain(text, vmi(interface or {}), "passt", pod, faults)
+
+
+def nics(domain: bytes) -> list[ElementTree.Element]:
+    return ElementTree.fromstring(domain).findall("devices/interface")
+
+
+def nic(domain: bytes, alias: str = "ua-passtnet") -> ElementTree.Element:
+    (found,) = [item for item in nics(domain) if item.find(f"alias[@name='{alias}']") is not None]
+    return found
+
+
+def attributes(element: ElementTree.Element, tag: str) -> Mapping[str, str] | None:
+    child = element.find(tag)
+    return None if child is None else child.attrib
+
+
+def test_the_interface_is_passt_on_the_user_backend() -> None:
+    made = nic(define({"macAddress": MAC}))
+    assert made.get("type") == "user"
+    assert attributes(made, "source") == {"dev": "eth0"}
+    assert attributes(made, "mac") == {"address": MAC}
+    assert attributes(made, "model") == {"type": "virtio-non-transitional"}
+    assert attributes(made, "mtu") == {"size": "1450"}
+    assert attributes(made, "backend") == {"type": "passt", "logFile": "/var/run/kubevirt/passt.log"}
+
+
+def test_everything_else_is_left_alone() -> None:
+    before, after = ElementTree.fromstring(DOMAIN), ElementTree.fromstring(define({"macAddress": MAC}))
+    devices = after.find("devices")
+    assert devices is not None
+    devices.remove(devices.findall("interface")[-1])
+    assert ElementTree.canonicalize(ElementTree.tostring(after)) == ElementTree.canonicalize(
+        ElementTree.tostring(before)
+    )
+
+
+@pytest.mark.parametrize("interface", [{}, {"macAddress": MAC}, {"pciAddress": "0000:81:01.0", "acpiIndex": 101}])
+def test_a_second_call_changes_nothing(interface: dict[str, object]) -> None:
+    once = define(interface)
+    assert define(interface, once) == once
+    assert len(nics(once)) == 2
+
+
+def test_a_replaced_interface_keeps_what_the_spec_leaves_open() -> None:
+    present = define().replace(b"</interface></devices>", b"<address type='pci' bus='0x07'/></interface></devices>")
+    address = nic(present).find("mac")
+    assert address is not None
+    again = nic(define(domain=present))
+    assert attributes(again, "address") == {"type": "pci", "bus": "0x07"}
+    assert attributes(again, "mac") == address.attrib
+
+
+def test_a_mac_is_derived_and_the_same_on_every_node() -> None:
+    first, second = attributes(nic(define()), "mac"), attributes(nic(define()), "mac")
+    assert first == second
+    assert first is not None
+    assert int(first["address"][:2], 16) & 0b11 == 0b10
+
+
+def test_pci_address_and_acpi_index_come_from_the_spec() -> None:
+    made = nic(define({"pciAddress": "0000:81:01.3", "acpiIndex": 101}))
+    assert attributes(made, "acpi") == {"index": "101"}
+    wanted = {"type": "pci", "domain": "0x0000", "bus": "0x81", "slot": "0x01", "function": "0x3"}
+    assert attributes(made, "address") == wanted
+
+
+def test_listed_ports_are_forwarded_and_no_others() -> None:
+    made = nic(define({"ports": [{"port": 22}, {"port": 53, "protocol": "UDP"}, {"port": 80, "protocol": "TCP"}]}))
+    ranges = {item.get("proto"): [r.attrib for r in item] for item in made.findall("portForward")}
+    assert ranges == {"tcp": [{"start": "22"}, {"start": "80"}], "udp": [{"start": "53"}]}
+
+
+@pytest.mark.parametrize(("budget", "wanted"), [(7000, [{"start": "1", "end": "7000"}]), (65535, [])])
+def test_without_a_list_every_port_that_passt_can_hold(budget: int, wanted: list[dict[str, str]]) -> None:
+    made = nic(define(pod=PodNetwork(lambda _: None, budget)))
+    assert [[r.attrib for r in item] for item in made.findall("portForward")] == [wanted, wanted]
+    assert made.find("mtu") is None
+
+
+@pytest.mark.parametrize(("limit", "ports"), [(20000, 7952), (1048576, 65535), (1024, 64), (-1, 65535)])
+def test_the_port_budget_leaves_room_for_other_files(limit: int, ports: int) -> None:
+    assert port_budget(limit) == ports
+
+
+def test_a_guest_may_have_an_address_of_its_own() -> None:
+    made = nic(define(pod=PodNetwork(lambda _: None, 100, IPv4Interface("10.0.2.2/24"))))
+    assert attributes(made, "ip") == {"family": "ipv4", "address": "10.0.2.2", "prefix": "24"}
+
+
+@pytest.mark.parametrize(
+    ("interface", "words"),
+    [
+        ({"binding": {"name": "frob"}}, "no interface of the VMI uses the network binding 'passt'"),
+        ({"name": "nowhere"}, "interface 'nowhere': status.interfaces has no podInterfaceName"),
+        ({"pciAddress": "81:01.0"}, "no PCI address"),
+        ({"ports": [{"port": 80, "protocol": "SCTP"}]}, "passt cannot forward port"),
+    ],
+)
+def test_what_cannot_be_done_is_said(interface: dict[str, object], words: str) -> None:
+    with pytest.raises(VmiError, match=words):
+        define(interface)
+
+
+@pytest.mark.parametrize(("domain", "words"), [("<domain>", "does not parse"), ("<domain/>", "no <devices>")])
+def test_a_broken_domain_is_refused(domain: str, words: str) -> None:
+    with pytest.raises(DomainXmlError, match=words):
+        define(domain=domain)
+
+
+def test_fault_ignore_mac() -> None:
+    assert attributes(nic(define({"macAddress": MAC}, faults=Faults(ignore_mac=True))), "mac") != {"address": MAC}
+
+
+def test_fault_second_interface_is_there_once_and_unnamed() -> None:
+    faults = Faults(second_interface=True)
+    twice = define(domain=define(faults=faults), faults=faults)
+    assert len(nics(twice)) == 3
+    assert [item.find("alias") is None for item in nics(twice)] == [False, False, True]
+
+
+def test_fault_wrong_alias() -> None:
+    assert nic(define(faults=Faults(wrong_alias=True)), "ua-passtnet-passt") is not None
+
+
+def test_fault_no_udp() -> None:
+    made = nic(define(faults=Faults(no_udp=True)))
+    assert [item.get("proto") for item in made.findall("portForward")] == ["tcp"]
+
+
+def test_fault_monitor_is_opened_once() -> None:
+    twice = define(domain=define(faults=Faults(monitor=True)), faults=Faults(monitor=True))
+    arguments = ElementTree.fromstring(twice).findall(".//{http://libvirt.org/schemas/domain/qemu/1.0}arg")
+    assert [argument.get("value") for argument in arguments][::2] == ["-chardev", "-mon"]
