@@ -84,8 +84,8 @@ class Kubelet:
     async def _reconcile(self, key: Key) -> float | None:
         pod = self._pods.get(*key)
         if pod is None:
-            for running in [r for r in self._running.values() if (r.ref.namespace, r.ref.name) == key]:
-                await self._tear_down(running)
+            for gone in [r for r in self._running.values() if (r.ref.namespace, r.ref.name) == key]:
+                await self._tear_down(gone)
             return None
         uid = pod["metadata"]["uid"]
         running = self._running.get(uid)

@@ -68,7 +68,7 @@ def _admit_vm(request: AdmissionRequest, vm: Object) -> None:
 def _admit_migration(request: AdmissionRequest, migration: Object) -> None:
     if request.operation != "CREATE":
         return
-    name = (migration.get("spec") or {}).get("vmiName")
+    name = str((migration.get("spec") or {}).get("vmiName") or "")
     if not name:
         _deny(_MIGRATION_WEBHOOK, [Cause("FieldValueRequired", "vmiName is missing", "spec.vmiName")])
     vmi = request.lookup("kubevirt.io", "virtualmachineinstances", request.namespace, name)

@@ -42,7 +42,7 @@ class Mover:
         return _under_way(vmi) and _state(vmi).get("targetPod") == pod["metadata"]["name"]
 
     def was_source(self, vmi: Object, pod: Object) -> bool:
-        return _state(vmi).get("sourcePod") == pod["metadata"]["name"]
+        return bool(_state(vmi).get("sourcePod") == pod["metadata"]["name"])
 
     async def receive(self, vmi: Object, session: Session) -> float | None:
         """The target: prepare once, then wait for the domain to arrive, then finish the migration."""
