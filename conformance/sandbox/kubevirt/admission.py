@@ -15,10 +15,11 @@ from conformance.sandbox.client import Object
 from conformance.sandbox.kubevirt import conditions
 from conformance.sandbox.kubevirt.defaults import default_migration, default_vm, default_vmi
 from conformance.sandbox.kubevirt.facts import NEWEST, VersionFacts, facts_for
-from conformance.sandbox.kubevirt.networkrules import discontinued_causes, network_causes
+from conformance.sandbox.kubevirt.networkrules import discontinued_causes, gate_causes, network_causes
 
 VERSION_VARIABLE: Final = "SANDBOX_KUBEVIRT_VERSION"
 _FACTS: Final[VersionFacts] = facts_for(os.environ.get(VERSION_VARIABLE, NEWEST))
+_GATE: Final = "NetworkBindingPlugins"
 _VMI_WEBHOOK: Final = "virtualmachineinstances-create-validator.kubevirt.io"
 _VM_WEBHOOK: Final = "virtualmachine-validator.kubevirt.io"
 _MIGRATION_WEBHOOK: Final = "migration-create-validator.kubevirt.io"
@@ -49,8 +50,19 @@ def _deny(webhook: str, causes: list[Cause], code: int = 422) -> None:
 def _admit_vmi(request: AdmissionRequest, vmi: Object) -> None:
     if request.operation == "CREATE":
         body = vmi.get("spec") or {}
-        _deny(_VMI_WEBHOOK, discontinued_causes(body, "spec") + network_causes(body, "spec", _FACTS) * 2)
+        causes = discontinued_causes(body, "spec", _FACTS) + network_causes(body, "spec", _FACTS) * 2
+        _deny(_VMI_WEBHOOK, _gate_causes(request, body, "spec") + causes)
         default_vmi(vmi)
+
+
+def _gate_causes(request: AdmissionRequest, body: Object, root: str) -> list[Cause]:
+    """Refusals of plugin interfaces while the feature gate is needed and not listed in the KubeVirt CR."""
+    if not _FACTS.gate_required:
+        return []
+    kubevirt = request.lookup("kubevirt.io", "kubevirts", "kubevirt", "kubevirt") or {}
+    configuration = (kubevirt.get("spec") or {}).get("configuration") or {}
+    gates = (configuration.get("developerConfiguration") or {}).get("featureGates") or []
+    return [] if _GATE in gates else gate_causes(body, root, _FACTS)
 
 
 def _admit_vm(request: AdmissionRequest, vm: Object) -> None:
@@ -62,7 +74,8 @@ def _admit_vm(request: AdmissionRequest, vm: Object) -> None:
         return
     if request.operation == "CREATE":
         default_vm(vm)
-    _deny(_VM_WEBHOOK, network_causes(template.get("spec") or {}, "spec.template.spec", _FACTS))
+    body, root = template.get("spec") or {}, "spec.template.spec"
+    _deny(_VM_WEBHOOK, _gate_causes(request, body, root) + network_causes(body, root, _FACTS))
 
 
 def _admit_migration(request: AdmissionRequest, migration: Object) -> None:

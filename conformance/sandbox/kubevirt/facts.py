@@ -1,61 +1,72 @@
-"""What KubeVirt says and does, by version: data, so that no code asks for a version.
-
-Source: KubeVirt's API and controllers at the named tag, and a recorded v1.9.0 where both speak.
-"""
+"""What KubeVirt says and does, by version: the table `facts.yaml`, so that no code asks for a version."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+NEWEST: Final = "v1.9"
 
 
 class UnknownVersionError(ValueError):
     """No facts are held for the requested KubeVirt version."""
 
 
-@dataclass(frozen=True)
-class VersionFacts:
-    """One KubeVirt minor version.
+class VersionFacts(BaseModel):
+    """The facts of one KubeVirt minor version; what each means and where it is from stands in the table.
 
-    `qemu_timeout_seconds` is how long virt-handler waits for a launcher to answer before it gives the VMI up;
-    `link_refresh_seconds` the pause between link down and link up after a migration.
+    Texts have the fields `{name}` (of the interface or the binding) and `{state}`. None: not there yet.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     version: str
+    gate_required: bool
+    gate_off: str
+    both_methods: str | None
+    one_method: str | None
+    discontinued: dict[str, str]
+    absent_rule: str | None
+    state_rule: str | None
     unknown_binding: str
-    binding_count: str
     not_migratable: str
+    attachments: tuple[str, ...]
+    registration_fields: tuple[str, ...]
     sidecar_sub_path: bool
     sidecar_container_name: bool
     sidecar_plugin_name: bool
+    pod_interface_name: bool
+    link_state_status: bool
     command_socket_seconds: float
-    link_refresh_seconds: float
+    link_refresh_seconds: float | None
 
 
-_V1_9: Final = VersionFacts(
-    version="v1.9.0",
-    unknown_binding="couldn't find configuration for network binding: {name}",
-    binding_count="logical {name} interface must have exactly one binding method or binding plugin",
-    not_migratable=(
-        "cannot migrate VMI which does not use masquerade or a migratable plugin to connect to the pod network"
-    ),
-    sidecar_sub_path=True,
-    sidecar_container_name=True,
-    sidecar_plugin_name=True,
-    command_socket_seconds=180.0,
-    link_refresh_seconds=0.1,
-)
-
-_BY_MINOR: Final = {"v1.9": _V1_9}
-
-NEWEST: Final = "v1.9"
+@cache
+def _table() -> dict[str, Any]:
+    text = files(__package__).joinpath("facts.yaml").read_text(encoding="utf-8")
+    table: dict[str, Any] = yaml.safe_load(text)
+    return table
 
 
+def versions() -> tuple[str, ...]:
+    """The minor versions that facts are held for, oldest first: `v1.1`, ..."""
+    return tuple(_table()["versions"])
+
+
+@cache
 def facts_for(version: str) -> VersionFacts:
-    """Facts of `v1.9` or `v1.9.0`; `UnknownVersionError` names what is held."""
-    minor = ".".join(version.split(".")[:2])
-    try:
-        return _BY_MINOR[minor]
-    except KeyError:
-        held = ", ".join(_BY_MINOR)
-        raise UnknownVersionError(f"KubeVirt {version}: the sandbox knows {held}") from None
+    """Facts of `v1.9`, `1.9` or `v1.9.0`; `UnknownVersionError` says which versions are held."""
+    minor = "v" + ".".join(version.removeprefix("v").split(".")[:2])
+    known = versions()
+    if minor not in known:
+        raise UnknownVersionError(f"KubeVirt {version}: the sandbox knows {', '.join(known)}")
+    upto = known[: known.index(minor) + 1]
+    values: dict[str, Any] = {"version": _table()["versions"][minor]}
+    for name, fact in _table()["facts"].items():
+        since = [v for v in upto if v in fact["values"]]
+        values[name] = fact["values"][since[-1]] if since else None
+    return VersionFacts.model_validate(values)

@@ -25,11 +25,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 _PORT_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?")
 _MAC: Final = re.compile(r"([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}")
 _PCI: Final = re.compile(r"[0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]")
-_DISCONTINUED: Final = {
-    "slirp": "Slirp interface support has been discontinued since v1.3",
-    "macvtap": "Macvtap network binding has been discontinued since v1.3",
-    "passt": "Passt network binding has been discontinued since v1.3",
-}
+_CORE: Final = ("bridge", "masquerade", "slirp", "macvtap", "passt", "sriov", "passtBinding")
 _ONE_METHOD: Final = ("bridge", "masquerade", "sriov", "passtBinding", "binding")
 
 
@@ -102,20 +98,33 @@ def _pairing(view: _View) -> Iterator[Cause]:
             yield Cause(_REQUIRED, f"{path}.name '{network['name']}' not found.", f"{path}.name")
 
 
-def discontinued_causes(body: Object, root: str) -> list[Cause]:
+def discontinued_causes(body: Object, root: str, facts: VersionFacts) -> list[Cause]:
     """Core bindings that have left KubeVirt; checked once, at creation only."""
     return [
         Cause(_INVALID, message, f"{root}.domain.devices.interfaces[{index}].{method}")
         for index, interface in enumerate(spec.interfaces({"spec": body}))
-        for method, message in _DISCONTINUED.items()
+        for method, message in facts.discontinued.items()
         if interface.get(method) is not None
+    ]
+
+
+def gate_causes(body: Object, root: str, facts: VersionFacts) -> list[Cause]:
+    """Refusal of every plugin interface; for a cluster whose feature gate is needed and off."""
+    return [
+        Cause(_INVALID, facts.gate_off, f"{root}.domain.devices.interfaces[{index}].binding")
+        for index, interface in enumerate(spec.interfaces({"spec": body}))
+        if interface.get("binding") is not None
     ]
 
 
 def _methods(view: _View) -> Iterator[Cause]:
     for interface, path in view.interfaces():
-        if sum(1 for method in _ONE_METHOD if interface.get(method) is not None) != 1:
-            yield Cause(_INVALID, view.facts.binding_count.format(name=interface["name"]), path)
+        name, plugin = interface["name"], interface.get("binding") is not None
+        if view.facts.one_method is not None:
+            if sum(1 for method in _ONE_METHOD if interface.get(method) is not None) != 1:
+                yield Cause(_INVALID, view.facts.one_method.format(name=name), path)
+        elif view.facts.both_methods is not None and plugin and any(interface.get(m) is not None for m in _CORE):
+            yield Cause(_INVALID, view.facts.both_methods.format(name=name), path)
 
 
 def _pod_only(view: _View) -> Iterator[Cause]:
@@ -129,13 +138,13 @@ def _pod_only(view: _View) -> Iterator[Cause]:
 
 
 def _states(view: _View) -> Iterator[Cause]:
+    facts = view.facts
     for interface, path in view.interfaces():
         state, name = interface.get("state"), interface["name"]
-        if state not in (None, "", "up", "down", "absent"):
-            yield Cause(_INVALID, f"logical {name} interface state value is unsupported: {state}", f"{path}.state")
-        elif state == "absent" and interface.get("bridge") is None:
-            message = f'"{name}" interface\'s state "absent" is supported only for bridge binding'
-            yield Cause(_INVALID, message, f"{path}.state")
+        if facts.state_rule is not None and state not in (None, "", "up", "down", "absent"):
+            yield Cause(_INVALID, facts.state_rule.format(name=name, state=state), f"{path}.state")
+        elif facts.absent_rule is not None and state == "absent" and interface.get("bridge") is None:
+            yield Cause(_INVALID, facts.absent_rule.format(name=name), f"{path}.state")
 
 
 def _devices(view: _View) -> Iterator[Cause]:
