@@ -117,7 +117,7 @@ class NodeAgent:
             return
 
         def change(obj: Object) -> None:
-            obj["status"]["interfaces"] = interface_status(obj, domain, cache)
+            obj["status"]["interfaces"] = interface_status(obj, domain, cache, facts)
             put_migratable(obj, registered, facts)
             if running:
                 conditions.drop(obj, "Synchronized")

@@ -17,7 +17,9 @@ from conformance.sandbox.launcher.netpod import PodInterfaces
 _USER_ALIAS: Final = "ua-"
 
 
-def interface_status(vmi: Object, domain: Sequence[DomainInterface], cache: PodInterfaces) -> list[Object]:
+def interface_status(
+    vmi: Object, domain: Sequence[DomainInterface], cache: PodInterfaces, facts: VersionFacts
+) -> list[Object]:
     """One entry per spec interface, the pod network's first, then what only the domain has."""
     by_name = {nic.alias.removeprefix(_USER_ALIAS): nic for nic in domain}
     networks, entries = spec.networks(vmi), []
@@ -26,7 +28,12 @@ def interface_status(vmi: Object, domain: Sequence[DomainInterface], cache: PodI
         nic = by_name.pop(interface["name"], None)
         entries.append(_entry(interface["name"], network, nic, cache))
     entries.sort(key=lambda entry: entry["podInterfaceName"] != "eth0")
-    return entries + [{"name": name} | _domain_part(nic, "domain") for name, nic in by_name.items()]
+    entries += [{"name": name} | _domain_part(nic, "domain") for name, nic in by_name.items()]
+    absent = {
+        *(() if facts.pod_interface_name else ("podInterfaceName",)),
+        *(() if facts.link_state_status else ("linkState",)),
+    }
+    return [{key: value for key, value in entry.items() if key not in absent} for entry in entries]
 
 
 def _entry(name: str, network: Object, nic: DomainInterface | None, cache: PodInterfaces) -> Object:
