@@ -1,0 +1,1 @@
+"""KubeVirt as the sandbox plays it: definitions, admission and controllers."""
