@@ -11,7 +11,7 @@ import contextlib
 import os
 import socket
 import stat
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 
 from conformance.sandbox.network import syscalls
@@ -119,7 +119,7 @@ class Node:
         with contextlib.suppress(OSError):
             syscalls.umount(self.root, syscalls.MNT_DETACH)
 
-    async def run(
+    def run(
         self,
         *argv: str,
         input: bytes | None = None,
@@ -127,15 +127,13 @@ class Node:
         netns: str | None = None,
         check: bool = True,
         timeout: float = 60,
-    ) -> Completed:
+    ) -> Coroutine[None, None, Completed]:
         """Run a command on the node to its end, in its root file system and network namespace.
 
         `netns` names another network namespace in the node's /run/netns (a pod's). The environment is a plain PATH plus
         `env`. Raises CommandError after `timeout` seconds and, with `check`, for a status other than 0.
         """
-        return await run_command(
-            self.enter(netns), argv, where=self.name, input=input, env=env, check=check, timeout=timeout
-        )
+        return run_command(self.enter(netns), argv, where=self.name, input=input, env=env, check=check, seconds=timeout)
 
     async def spawn(
         self,
