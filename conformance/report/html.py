@@ -124,8 +124,8 @@ def _banner(report: Report) -> Markup:
         tag(
             "p",
             {"class": "mode"},
-            _MODES[report.mode],
-            tag("strong", None, "Certified" if judgement.certified else "Not certified"),
+            tag("span", {"class": "pill"}, _MODES[report.mode]),
+            tag("span", {"class": "pill"}, "Certified" if judgement.certified else "Not certified"),
         ),
         _named("MUST violated", judgement.failed_must),
         _named("MUST undecided", judgement.undecided_must),
@@ -158,11 +158,11 @@ def _overview(report: Report) -> Markup:
         "Date": report.date.strftime("%Y-%m-%d %H:%M %Z"),
         "Duration": _duration(report.seconds),
         "Attachment": report.binding.attachment,
-        "Capabilities": capabilities,
         **report.environment,
     }
     pairs = [tag("div", None, tag("dt", None, name), tag("dd", None, value)) for name, value in facts.items()]
-    return tag("dl", {"class": "facts"}, *pairs)
+    wide = tag("div", {"class": "wide"}, tag("dt", None, "Capabilities"), tag("dd", None, capabilities))
+    return tag("dl", {"class": "facts"}, *pairs, wide)
 
 
 def _duration(seconds: float) -> str:
@@ -245,9 +245,13 @@ def _families(report: Report, families: Mapping[str, str], sources: Mapping[str,
     groups = []
     for family, entries in groupby(report.entries, key=lambda entry: entry.family):
         rows = [_row(entry, longest, sources) for entry in entries]
-        groups.append(tag("section", {"class": "family"}, tag("h3", None, families.get(family, family)), *rows))
+        groups.append(tag("section", {"class": "family"}, tag("h3", None, families.get(family, family)), _rows(rows)))
     nothing = tag("p", {"id": "nothing", "hidden": ""}, "No requirement matches.")
     return join(*groups, nothing)
+
+
+def _rows(rows: Sequence[Markup]) -> Markup:
+    return tag("div", {"class": "rows"}, *rows)
 
 
 def _row(entry: Entry, longest: float, sources: Mapping[str, str]) -> Markup:
@@ -262,10 +266,14 @@ def _row(entry: Entry, longest: float, sources: Mapping[str, str]) -> Markup:
         tag("span", {"class": "id"}, entry.id),
         tag("span", {"class": "text"}, entry.title),
         tag("span", {"class": f"level {entry.level.value.lower()}"}, entry.level.value),
-        tag("span", {"class": "time"}, tag("i", {"style": f"width:{share:.1%}"}), tag("span", None, took)),
+        tag("span", {"class": "time"}, _duration_bar(share) if took else None, tag("span", None, took)),
     )
     attributes = {"class": f"row {entry.verdict.value}", "id": entry.id, "data-filter": _filter_of(entry)}
     return tag("details", {**attributes, "open": is_open}, summary, _details(entry, sources))
+
+
+def _duration_bar(share: float) -> Markup:
+    return tag("span", {"class": "track"}, tag("i", {"style": f"width:{share:.1%}"}))
 
 
 def _details(entry: Entry, sources: Mapping[str, str]) -> Markup:

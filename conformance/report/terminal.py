@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,36 +23,42 @@ _SUMMARY_STYLES = {
     Summary.INCONCLUSIVE: "bold yellow",
     Summary.PARTIAL: "bold yellow",
 }
-_QUIET = frozenset({SkipReason.NO_CHECK, SkipReason.OUTSIDE_PROFILE, SkipReason.NOT_SELECTED})
 
 
 def print_report(report: Report, console: Console, *, everything: bool = False) -> None:
     """Print a report: id, title, verdict and seconds of each requirement, failures in full, and the verdict.
 
-    Requirements that the run did not set out to decide (no check, outside the profile, not selected) are only
-    counted, unless ``everything``.
+    Requirements that do not concern the binding or that the run did not set out to decide are only counted, unless
+    ``everything``.
     """
-    shown = [entry for entry in report.entries if everything or not _is_quiet(entry)]
+    shown = [entry for entry in report.entries if everything or not _quiet_reason(entry)]
     console.print(_table(shown))
-    hidden = len(report.entries) - len(shown)
-    if hidden:
-        console.print(Text(f"and {hidden} requirements that this run did not set out to decide", style="dim"))
+    hidden = Counter(reason for entry in report.entries if (reason := _quiet_reason(entry)))
+    if hidden and not everything:
+        counts = ", ".join(f"{count} {reason}" for reason, count in hidden.most_common())
+        console.print(Text(f"not shown: {counts}", style="dim"))
     for entry in report.entries:
         if entry.verdict in {Verdict.NON_CONFORMANT, Verdict.INCONCLUSIVE}:
             _print_failure(entry, console)
     _print_summary(report, console)
 
 
-def _is_quiet(entry: Entry) -> bool:
-    return entry.outcome.skip is not None and entry.outcome.skip.reason in _QUIET
+def _quiet_reason(entry: Entry) -> str:
+    """Why an entry is only counted, in words; empty if it is shown."""
+    if entry.verdict is Verdict.NOT_DECLARED:
+        return "not declared"
+    skip = entry.outcome.skip
+    if skip is not None and (skip.reason.excuses or skip.reason is SkipReason.NOT_SELECTED):
+        return skip.reason.value.replace("-", " ")
+    return ""
 
 
 def _table(entries: list[Entry]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("ID", no_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", expand=True)
+    table.add_column("ID", no_wrap=True, min_width=9)
     table.add_column("Requirement", no_wrap=True, overflow="ellipsis", ratio=1)
-    table.add_column("Verdict", no_wrap=True)
-    table.add_column("Seconds", no_wrap=True, justify="right")
+    table.add_column("Verdict", no_wrap=True, min_width=14)
+    table.add_column("Seconds", no_wrap=True, justify="right", min_width=7)
     for entry in entries:
         style = _STYLES[entry.verdict]
         decided = entry.verdict not in {Verdict.SKIPPED, Verdict.NOT_DECLARED}
