@@ -58,7 +58,8 @@ class ContainerRuntime:
         identifier = f"{config.name}-{self._sequence}-{config.pod.uid[:13]}"
         container = Container(identifier, config, self.directory / identifier, self._state)
         try:
-            await container.launch(self.images.base, self.node.netns_path(config.netns))
+            netns = self.node.own_netns if config.netns is None else self.node.netns_path(config.netns)
+            await container.launch(self.images.base, netns)
         except BaseException:
             await container.delete()
             raise

@@ -47,7 +47,8 @@ class Dns:
 class ContainerConfig:
     """One container to start.
 
-    `argv` empty means the image's own command. `netns` is a name in the node's /run/netns. `capabilities` are full
+    `argv` empty means the image's own command. `netns` is a name in the node's /run/netns, None for the node's own
+    network; `host_pid` shares the sandbox's process numbers, which are those of all nodes. `capabilities` are full
     names (`CAP_NET_BIND_SERVICE`), the whole set; for a privileged image they are ignored. `log` receives stdout and
     stderr. `addresses` are the pod's, for /etc/hosts.
     """
@@ -55,7 +56,7 @@ class ContainerConfig:
     pod: PodRef
     name: str
     image: Image
-    netns: str
+    netns: str | None
     log: Path
     argv: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
@@ -68,6 +69,7 @@ class ContainerConfig:
     addresses: tuple[str, ...] = ()
     dns: Dns = field(default_factory=Dns)
     working_directory: str = "/"
+    host_pid: bool = False
 
 
 def oci_config(config: ContainerConfig, rootfs: Path, netns: Path, started: Path) -> Json:
@@ -86,7 +88,7 @@ def oci_config(config: ContainerConfig, rootfs: Path, netns: Path, started: Path
         "hooks": {"poststart": [{"path": "/bin/sh", "args": ["sh", "-c", 'exec cat > "$0"', str(started)]}]},
         "linux": {
             "namespaces": [
-                {"type": "pid"},
+                *([] if config.host_pid else [{"type": "pid"}]),
                 {"type": "mount"},
                 {"type": "ipc"},
                 {"type": "uts"},

@@ -104,7 +104,7 @@ class Node:
         try:
             self._mount_root()
             await self._start_holder()
-            syscalls.in_network_namespace(self._own_netns(), lambda: _prepare_namespace(_SYSCTLS))
+            syscalls.in_network_namespace(self.own_netns, lambda: _prepare_namespace(_SYSCTLS))
         except BaseException:
             await self.stop()
             raise
@@ -161,7 +161,7 @@ class Node:
 
     def socket(self, family: int, type: int, netns: str | None = None) -> socket.socket:
         """A non-blocking socket inside the node's network namespace, or inside that of a pod, for use out here."""
-        return syscalls.open_socket(self._own_netns() if netns is None else self.netns_path(netns), family, type)
+        return syscalls.open_socket(self.own_netns if netns is None else self.netns_path(netns), family, type)
 
     def path(self, node_path: str) -> Path:
         """Where an absolute path of the node is seen from the supervisor; symbolic links resolve inside the node."""
@@ -196,7 +196,9 @@ class Node:
             syscalls.umount(target, syscalls.MNT_DETACH)
         target.unlink(missing_ok=True)
 
-    def _own_netns(self) -> Path:
+    @property
+    def own_netns(self) -> Path:
+        """The file, seen from the supervisor, that stands for the node's own network namespace."""
         return Path(f"/proc/{self.pid}/ns/net")
 
     def _mount_root(self) -> None:
