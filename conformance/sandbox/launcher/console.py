@@ -50,7 +50,9 @@ class ConsoleConnection:
                         break
                     seen += chunk
         if wanted not in seen:
-            raise TimeoutError(f"the console did not show {wanted!r} within {deadline_seconds:g} s; saw {bytes(seen)!r}")
+            raise TimeoutError(
+                f"the console did not show {wanted!r} within {deadline_seconds:g} s; saw {bytes(seen)!r}"
+            )
         return bytes(seen)
 
     def close(self) -> None:
