@@ -27,7 +27,7 @@ class Provider(Protocol):
     def mode(self) -> Mode: ...
 
     def up(self, progress: Progress) -> Path:
-        """Bring the cluster up, or find it; return a kubeconfig. Raises ProviderError, and leaves nothing behind then."""
+        """Bring the cluster up, or find it; return a kubeconfig. Raises ProviderError, leaving nothing behind then."""
         ...
 
     def load_artifacts(self, binding: Binding) -> None:

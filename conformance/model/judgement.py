@@ -192,7 +192,7 @@ def _obstacles(
     if summary is not Summary.CONFORMANT:
         yield f"The verdict is {summary.value}."
     if unverified:
-        yield "Declared and not verified: " + ", ".join(capability.value for capability in unverified) + "."
+        yield "Claimed and not verified: " + ", ".join(capability.value for capability in unverified) + "."
     for reason, text in _LIMITS.items():
         ids = [e.id for e in entries if e.is_must and e.outcome.skip is not None and e.outcome.skip.reason is reason]
         if ids:

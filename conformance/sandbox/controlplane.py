@@ -30,26 +30,28 @@ from conformance.sandbox.client import (
     Resource,
 )
 from conformance.sandbox.controller import Controller, Informer
-from conformance.sandbox.guests import GuestImage, guest_image
+from conformance.sandbox.guests import GuestImage, ensure_guest
+from conformance.sandbox.images import Image
 from conformance.sandbox.kubernetes.daemonset import DaemonSets
 from conformance.sandbox.kubernetes.dns import start_dns
 from conformance.sandbox.kubernetes.endpoints import EndpointSlices
-from conformance.sandbox.kubernetes.kubelet import Kubelet
+from conformance.sandbox.kubernetes.kubelet import Injected, Kubelet
 from conformance.sandbox.kubernetes.nodes import register_node
 from conformance.sandbox.kubernetes.podstreams import PodStreams
 from conformance.sandbox.kubernetes.scheduler import Scheduler
 from conformance.sandbox.kubernetes.status import answer_status_errors
 from conformance.sandbox.kubevirt.admission import VERSION_VARIABLE
 from conformance.sandbox.kubevirt.agent import HandlerContext
-from conformance.sandbox.kubevirt.facts import facts_for
+from conformance.sandbox.kubevirt.facts import NEWEST, facts_for
 from conformance.sandbox.kubevirt.handler import VirtHandler
 from conformance.sandbox.kubevirt.migrations import MigrationController
 from conformance.sandbox.kubevirt.subresources import Subresources
 from conformance.sandbox.kubevirt.template import TemplateService
 from conformance.sandbox.kubevirt.vmis import VmiController
 from conformance.sandbox.kubevirt.vms import VmController
-from conformance.sandbox.launcher.container import ContainerRuntime
-from conformance.sandbox.network.podnet import PodNetwork
+from conformance.sandbox.launcher.compute import compute_environment, compute_mounts, write_compute_layer
+from conformance.sandbox.launcher.container import Mount
+from conformance.sandbox.network.podnet import PodNetwork, PodRef
 from conformance.sandbox.supervisor import SandboxContext
 
 log = logging.getLogger(__name__)
@@ -68,9 +70,10 @@ async def run(context: SandboxContext) -> None:
     """Serve until `context.shutdown` is set."""
     backend = context.state.run / "streams.sock"
     async with contextlib.AsyncExitStack() as stack:
+        guest = await asyncio.to_thread(_guest, context)
         kubeconfig = await stack.enter_async_context(_api_server(context, backend))
         client = await stack.enter_async_context(ApiClient.connect(kubeconfig, "kubevirt-sandbox"))
-        plane = ControlPlane(context, client)
+        plane = ControlPlane(context, client, guest)
         await plane.bootstrap()
         stack.push_async_callback(plane.stop)
         await plane.start(backend)
@@ -88,7 +91,7 @@ async def _api_server(context: SandboxContext, backend: Path) -> AsyncIterator[P
         *command,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, VERSION_VARIABLE: context.options.kubevirt_version},
+        env={**os.environ, VERSION_VARIABLE: _version(context)},
     )
     try:
         assert server.stdout is not None
@@ -104,9 +107,10 @@ async def _api_server(context: SandboxContext, backend: Path) -> AsyncIterator[P
 class ControlPlane:
     """Informers, controllers, node agents and the stream server of one sandbox."""
 
-    def __init__(self, context: SandboxContext, client: ApiClient) -> None:
-        self._context, self._client = context, client
-        self._facts = facts_for(context.options.kubevirt_version)
+    def __init__(self, context: SandboxContext, client: ApiClient, guest: GuestImage) -> None:
+        self._context, self._client, self._guest = context, client, guest
+        self._shared = context.state.run / "vm"
+        self._facts = facts_for(_version(context))
         self._informers: dict[Resource, Informer] = {}
         self._controllers: list[Controller] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -116,7 +120,9 @@ class ControlPlane:
         return self._informers.setdefault(resource, Informer(self._client, resource))
 
     async def bootstrap(self) -> None:
-        """What an installed cluster holds: namespaces, nodes, the KubeVirt CR."""
+        """What an installed cluster holds: namespaces, nodes, the KubeVirt CR, virt-launcher's image."""
+        layer = write_compute_layer(self._context.state.run / "virt-launcher")
+        self._context.images.provide(Image(f"{LAUNCHER_IMAGE}:*", layers=(layer,), privileged=True))
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kubevirt"}}
         await self._client.create(NAMESPACES, body)
         for node in self._context.nodes:
@@ -142,7 +148,7 @@ class ControlPlane:
         template = TemplateService(self._facts, f"{LAUNCHER_IMAGE}:{self._facts.version}", self._find_nad)
         kubelets = {node.name: self._kubelet(node.name, pods) for node in self._context.nodes}
         shared = HandlerContext(
-            self._client, vmis, pods, informers[KUBEVIRTS], self._facts, self._guest_of, self._context.state.shared
+            self._client, vmis, pods, informers[KUBEVIRTS], self._facts, self._guest_of, self._shared
         )
         handlers = {name: VirtHandler(shared, kubelet) for name, kubelet in kubelets.items()}
         self._controllers = [
@@ -163,18 +169,24 @@ class ControlPlane:
 
     def _kubelet(self, name: str, pods: Informer) -> Kubelet:
         node = next(node for node in self._context.nodes if node.name == name)
-        runtime = ContainerRuntime(node, self._context.images, self._context.state.pods)
-        network = PodNetwork(node, self._find_nad)
-        return Kubelet(self._client, pods, node, network, runtime, self._context.images, self._context.state.pods)
+        runtime, network = self._context.runtimes[name], PodNetwork(node, self._find_nad)
+        pods_directory = self._context.state.pods
+        return Kubelet(self._client, pods, node, network, runtime, self._context.images, pods_directory, self._inject)
+
+    def _inject(self, pod: PodRef, image: Image) -> Injected:
+        """What the sandbox's stand-in for virt-launcher needs: libvirt's sockets, guest images, a place for disks."""
+        if image.name.rpartition(":")[0] != LAUNCHER_IMAGE:
+            return Injected()
+        mounts = compute_mounts(self._shared, self._guest.directory.parent, pod)
+        bound = tuple(Mount(str(m.source), m.destination, m.read_only) for m in mounts)
+        return Injected(bound, compute_environment(self._shared, pod))
 
     async def _find_nad(self, namespace: str, name: str) -> Object | None:
         return await self._client.find(NADS, namespace, name)
 
     def _guest_of(self, vmi: Object) -> GuestImage:
-        """The guest image behind the VMI's first containerDisk."""
-        disks = [volume["containerDisk"] for volume in vmi["spec"].get("volumes") or [] if "containerDisk" in volume]
-        image = self._context.images.resolve(disks[0]["image"]) if disks else None
-        return guest_image(image.guest if image is not None and image.guest else "mini")
+        """The guest image behind the VMI's first containerDisk; there is one kind so far."""
+        return self._guest
 
     async def _serve_streams(
         self, backend: Path, pods: Informer, kubelets: dict[str, Kubelet], handlers: dict[str, VirtHandler]
@@ -195,6 +207,14 @@ class ControlPlane:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _version(context: SandboxContext) -> str:
+    return context.options.get("kubevirt_version", NEWEST)
+
+
+def _guest(context: SandboxContext) -> GuestImage:
+    return ensure_guest(context.cache / "guests", lambda stage: context.progress(stage, 0.0))
 
 
 def _kubevirt() -> Object:

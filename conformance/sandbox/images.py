@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 __all__ = ["BUILT_IN_IMAGES", "Image", "ImageStore", "Mount", "normalise"]
@@ -50,11 +50,6 @@ class Image:
 
 
 BUILT_IN_IMAGES: tuple[Image, ...] = (
-    Image(
-        name="*/virt-launcher:*",
-        command=("/usr/bin/tini", "--", "/usr/sbin/libvirtd"),
-        privileged=True,
-    ),
     Image(name="quay.io/kubevirt/fedora-with-test-tooling-container-disk:*", guest="mini"),
     Image(name="docker.io/library/python:3.13-alpine*", command=("/usr/bin/python3",)),
 )
@@ -89,6 +84,11 @@ class ImageStore:
         """`directory` holds the JSON files; `base` is the node root that every image lies over."""
         self.directory = directory
         self.base = base
+        self._provided: list[Image] = []
+
+    def provide(self, image: Image) -> None:
+        """Add an image of the sandbox's own; `name` is a shell pattern, and `privileged` counts."""
+        self._provided.append(image)
 
     def resolve(self, reference: str) -> Image | None:
         """The image that `reference` names, or None when no registry would have it."""
@@ -99,7 +99,7 @@ class ImageStore:
         try:
             document = json.loads(self._file(name).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            return _built_in(name)
+            return self._built_in(name)
         return Image(
             name=document["name"],
             layers=tuple(Path(layer) for layer in document.get("layers", ())),
@@ -130,12 +130,12 @@ class ImageStore:
         temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
         temporary.replace(target)
 
+    def _built_in(self, name: str) -> Image | None:
+        untagged = name.partition("@")[0] + ":"
+        for image in (*self._provided, *BUILT_IN_IMAGES):
+            if fnmatch.fnmatchcase(name, image.name) or fnmatch.fnmatchcase(untagged, image.name):
+                return replace(image, name=name)
+        return None
+
     def _file(self, name: str) -> Path:
         return self.directory / f"{hashlib.sha256(name.encode()).hexdigest()}.json"
-
-
-def _built_in(name: str) -> Image | None:
-    for image in BUILT_IN_IMAGES:
-        if fnmatch.fnmatchcase(name, image.name) or fnmatch.fnmatchcase(name.partition("@")[0] + ":", image.name):
-            return Image(name, image.layers, image.command, image.env, image.guest, image.privileged, image.mounts)
-    return None

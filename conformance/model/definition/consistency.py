@@ -57,7 +57,7 @@ def check_capabilities(
             findings.warn(path, "the registration does not keep this promise; its checks will fail", fix)
         else:
             _check_company(capability, effective, path, findings)
-    if not effective & {Capability.POD, Capability.SECONDARY}:
+    if not effective & {Capability.POD, Capability.SECONDARY} and not findings.has_error(_CAPABILITIES):
         fix = "add pod, sec or both"
         findings.error(_CAPABILITIES, "the binding claims no network to connect to", fix, value="")
     path = ("spec", "facts", "guestSubnet")

@@ -41,7 +41,7 @@ class Findings:
         self.problems: list[Problem] = []
         self.cut: frozenset[FieldPath] = frozenset()
         """List items left out since, by their place in the file: places noted from then on are counted without them."""
-        self._lines = lines or {}
+        self._lines = {} if lines is None else lines
         self._data = data
 
     def error(self, path: FieldPath, message: str, fix: str, *, value: str | None = None) -> None:
@@ -69,8 +69,10 @@ class Findings:
         return self._lines.get(path, 0)
 
     def has_error(self, path: FieldPath) -> bool:
-        """Tell whether an error was noted at a field."""
-        return any(problem.field == field_text(path) for problem in self.errors)
+        """Tell whether an error was noted at a field or inside it."""
+        field = field_text(path)
+        inside = (f"{field}.", f"{field}[")
+        return any(problem.field == field or problem.field.startswith(inside) for problem in self.errors)
 
     def _in_file(self, path: FieldPath) -> FieldPath:
         """Return the place in the file of a field, counting the list items that were left out."""

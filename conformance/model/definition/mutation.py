@@ -21,8 +21,7 @@ _PATCHES: FieldPath = ("spec", "patches")
 def patch_definition(data: JsonObject, patches: Sequence[PatchFile], findings: Findings) -> JsonObject:
     """Return a definition with the patches that target it applied."""
     for index, patch in enumerate(patches):
-        _check_target(patch.target, (*_PATCHES, index, "target"), findings)
-        if patch.target.definition:
+        if _is_sound(patch.target, (*_PATCHES, index, "target"), findings) and patch.target.definition:
             data = _patch_object(data, patch, (*_PATCHES, index), findings)
     return data
 
@@ -41,11 +40,13 @@ def patch_manifests(manifests: Sequence[Manifest], patches: Sequence[PatchFile],
     return result
 
 
-def _check_target(target: PatchTargetFile, path: FieldPath, findings: Findings) -> None:
+def _is_sound(target: PatchTargetFile, path: FieldPath, findings: Findings) -> bool:
     by_name = bool(target.kind and target.name)
-    if bool(target.definition) == by_name or (target.definition and target.kind is not None):
-        fix = "write definition: true, or kind and name of an object of the manifests"
-        findings.error(path, "the target is neither the definition nor one object", fix)
+    if bool(target.definition) != by_name and not (target.definition and target.kind):
+        return True
+    fix = "write definition: true, or kind and name of an object of the manifests"
+    findings.error(path, "the target is neither the definition nor one object", fix)
+    return False
 
 
 def _find(manifests: Sequence[Manifest], target: PatchTargetFile, path: FieldPath, findings: Findings) -> int | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -14,15 +15,23 @@ from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder
 from conformance.sandbox.images import Image, ImageStore
 from conformance.sandbox.kubernetes.podstatus import ContainerState, PodStates
-from conformance.sandbox.kubernetes.volumes import PodVolumes, VolumeError, environment
+from conformance.sandbox.kubernetes.security import security_of
+from conformance.sandbox.kubernetes.volumes import PodVolumes, VolumeError, cluster_dns, environment
 from conformance.sandbox.launcher.container import (
     Container,
     ContainerConfig,
     ContainerError,
     ContainerRuntime,
+    Mount,
 )
 from conformance.sandbox.network.node import Node
-from conformance.sandbox.network.podnet import PodNetwork, PodNetworkError, PodRef
+from conformance.sandbox.network.podnet import (
+    PodEvent,
+    PodNetwork,
+    PodNetworkError,
+    PodRef,
+    render_network_status,
+)
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +39,17 @@ _SANDBOX_RETRY_SECONDS: Final = 5.0
 _IMAGE_RETRY_SECONDS: Final = 2.0
 _RESTART_SECONDS: Final = 1.0
 _NETWORK_STATUS: Final = "k8s.v1.cni.cncf.io/network-status"
+
+
+@dataclass(frozen=True)
+class Injected:
+    """What a node adds to a container beyond its pod's wishes, as device plugins and runtime hooks do."""
+
+    mounts: tuple[Mount, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+Injector = Callable[[PodRef, Image], Injected]
 
 
 @dataclass
@@ -63,9 +83,11 @@ class Kubelet:
         runtime: ContainerRuntime,
         images: ImageStore,
         directory: Path,
+        inject: Injector = lambda _pod, _image: Injected(),
     ) -> None:
         self._client, self._pods, self.node = client, pods, node
-        self._network, self._runtime, self._images, self._directory = network, runtime, images, directory
+        self._network, self._runtime, self._images = network, runtime, images
+        self._directory, self._inject = directory, inject
         self._events = EventRecorder(client, "kubelet", node.name)
         self._multus_events = EventRecorder(client, "multus")
         self._running: dict[str, RunningPod] = {}
@@ -109,7 +131,7 @@ class Kubelet:
         logs = directory / "log"
         logs.mkdir(parents=True, exist_ok=True)
         ref = PodRef(meta["namespace"], meta["name"], meta["uid"])
-        running = RunningPod(ref, PodStates.of(pod), PodVolumes(directory, pod), logs)
+        running = RunningPod(ref, PodStates.of(pod), PodVolumes(directory, pod, self.node), logs)
         self._running[meta["uid"]] = running
         return running
 
@@ -142,18 +164,21 @@ class Kubelet:
         try:
             result = await self._network.setup(running.ref, pod["metadata"].get("annotations") or {})
         except PodNetworkError as error:
-            for reason, message in error.events:
-                await self._multus_events.warning(pod, reason, message)
-            await self._events.warning(pod, "FailedCreatePodSandBox", str(error))
+            await self._record(pod, error.events)
             return False
-        for reason, message in result.events:
-            await self._multus_events.normal(pod, reason, message)
+        await self._record(pod, result.events)
         running.netns, running.states.pod_ips = result.netns, result.pod_ips
-        annotations = {_NETWORK_STATUS: result.network_status_json}
+        annotations = {_NETWORK_STATUS: render_network_status(result.network_status)}
         await self._client.merge(
             PODS, running.ref.namespace, running.ref.name, {"metadata": {"annotations": annotations}}
         )
         return True
+
+    async def _record(self, pod: Object, events: tuple[PodEvent, ...]) -> None:
+        for event in events:
+            recorder = self._multus_events if event.component == "multus" else self._events
+            record = recorder.warning if event.type == "Warning" else recorder.normal
+            await record(pod, event.reason, event.message)
 
     async def _initialise(self, pod: Object, running: RunningPod) -> float | None:
         """Run the init containers in order; sets `initialised` when all have succeeded."""
@@ -228,27 +253,26 @@ class Kubelet:
             state.wait("ErrImagePull", detail)
 
     def _config(self, pod: Object, running: RunningPod, container: Object, image: Image) -> ContainerConfig:
-        spec, context = pod["spec"], container.get("securityContext") or {}
-        pod_context = spec.get("securityContext") or {}
-        capabilities = context.get("capabilities") or {}
-        uid = context.get("runAsUser", pod_context.get("runAsUser", 0))
-        command = container.get("command") or image.command
+        spec, security = pod["spec"], security_of(pod, container)
+        extra = self._inject(running.ref, image)
+        root = image.privileged  # the sandbox's own: its stand-in for a program that needs no rights in a real cluster
         return ContainerConfig(
             pod=running.ref,
             name=container["name"],
-            image=image,
-            argv=tuple(command) + tuple(container.get("args") or ()),
-            env={**image.env, **environment(pod, container)},
-            uid=uid,
-            gid=context.get("runAsGroup", pod_context.get("runAsGroup", uid)),
-            capabilities=None if context.get("privileged") else tuple(capabilities.get("add") or ()),
-            drop_capabilities=tuple(capabilities.get("drop") or ()),
-            no_new_privileges=context.get("allowPrivilegeEscalation") is False,
+            image=replace(image, privileged=True) if security.privileged else image,
+            argv=(tuple(container.get("command") or image.command)) + tuple(container.get("args") or ()),
+            env={**environment(pod, container), **extra.env},
+            uid=0 if root else security.uid,
+            gid=0 if root else security.gid,
+            capabilities=security.capabilities,
+            no_new_privileges=security.no_new_privileges and not root,
             netns=running.netns,
             host_pid=bool(spec.get("hostPID")),
-            mounts=tuple(running.volumes.mounts(container)),
+            mounts=(*running.volumes.mounts(container), *extra.mounts),
             log=running.log_file(container["name"]),
-            hostname=spec.get("hostname") or running.ref.name,
+            hostname=self.node.name if spec.get("hostNetwork") else spec.get("hostname") or running.ref.name,
+            addresses=running.states.pod_ips,
+            dns=cluster_dns(running.ref.namespace),
         )
 
     async def _watch_exit(self, running: RunningPod, name: str, container: Container, state: ContainerState) -> None:

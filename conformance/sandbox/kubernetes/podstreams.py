@@ -14,6 +14,7 @@ from conformance.sandbox.client import Object
 from conformance.sandbox.controller import Informer
 from conformance.sandbox.kubernetes.kubelet import Kubelet, RunningPod
 from conformance.sandbox.kubernetes.status import StatusError
+from conformance.sandbox.launcher.container import Terminal
 
 _PROTOCOLS: Final = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _STDIN, _STDOUT, _STDERR, _ERROR = 0, 1, 2, 3
@@ -113,7 +114,7 @@ async def _drain(socket: web.WebSocketResponse, channel: int, stream: asyncio.St
         await socket.send_bytes(bytes([channel]) + data)
 
 
-async def _feed(socket: web.WebSocketResponse, process: asyncio.subprocess.Process) -> None:
+async def _feed(socket: web.WebSocketResponse, process: asyncio.subprocess.Process | Terminal) -> None:
     """Client to process: stdin data, the v5 close of stdin, and a vanished client, which ends the process."""
     async for message in socket:
         if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):

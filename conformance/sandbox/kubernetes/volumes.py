@@ -1,17 +1,17 @@
-"""A pod's volumes and the files every container gets, laid out on the node's disk as a kubelet does."""
+"""A pod's volumes on the node's disk, its environment and its resolver, as a kubelet prepares them."""
 
 from __future__ import annotations
 
 import base64
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from conformance.sandbox.client import CONFIG_MAPS, SECRETS, ApiClient, Object
-from conformance.sandbox.launcher.container import Mount
+from conformance.sandbox.launcher.container import Dns, Mount
+from conformance.sandbox.network.node import Node
 
 CLUSTER_DNS: Final = "10.96.0.10"
 CLUSTER_DOMAIN: Final = "cluster.local"
@@ -22,10 +22,10 @@ class VolumeError(Exception):
 
 
 class PodVolumes:
-    """The directory of one pod: `volumes/<name>` and `etc/`."""
+    """The volumes of one pod: `volumes/<name>` of its directory, and paths of its node."""
 
-    def __init__(self, directory: Path, pod: Object) -> None:
-        self._directory, self._pod = directory, pod
+    def __init__(self, directory: Path, pod: Object, node: Node) -> None:
+        self._directory, self._pod, self._node = directory, pod, node
 
     @property
     def directory(self) -> Path:
@@ -46,7 +46,6 @@ class PodVolumes:
                 await self._write_object(client, source, path, secret=True)
             elif source := volume.get("downwardAPI"):
                 self.write_downward(source, path)
-        self._write_etc()
 
     async def _write_object(self, client: ApiClient, source: Object, path: Path, *, secret: bool) -> None:
         namespace = self._pod["metadata"]["namespace"]
@@ -71,32 +70,28 @@ class PodVolumes:
             if source := volume.get("downwardAPI"):
                 self.write_downward(source, self.directory / volume["name"])
 
-    def _write_etc(self) -> None:
-        etc, meta, spec = self._directory / "etc", self._pod["metadata"], self._pod["spec"]
-        etc.mkdir(exist_ok=True)
-        namespace = meta["namespace"]
-        search = f"{namespace}.svc.{CLUSTER_DOMAIN} svc.{CLUSTER_DOMAIN} {CLUSTER_DOMAIN}"
-        (etc / "resolv.conf").write_text(f"search {search}\nnameserver {CLUSTER_DNS}\noptions ndots:5\n")
-        hostname = spec.get("hostname") or meta["name"]
-        (etc / "hosts").write_text(f"127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.1.1\t{hostname}\n")
-
     def mounts(self, container: Object) -> Iterator[Mount]:
-        """What to bind into `container`, the kubelet's own files first."""
-        for name in ("resolv.conf", "hosts"):
-            yield Mount(str(self._directory / "etc" / name), f"/etc/{name}", read_only=False)
+        """What to bind into `container`; paths of the node are those of its own root file system."""
         volumes = {volume["name"]: volume for volume in self._pod["spec"].get("volumes") or []}
         for mount in container.get("volumeMounts") or []:
             volume = volumes[mount["name"]]
-            source = volume["hostPath"]["path"] if "hostPath" in volume else str(self.directory / mount["name"])
+            on_node = "hostPath" in volume
+            source = self._node.path(volume["hostPath"]["path"]) if on_node else self.directory / mount["name"]
             if sub_path := mount.get("subPath"):
-                source = os.path.join(source, sub_path)
-                if "hostPath" not in volume:
-                    Path(source).mkdir(parents=True, exist_ok=True)
-                    Path(source).chmod(0o777)
-            yield Mount(source, mount["mountPath"], read_only=bool(mount.get("readOnly")))
+                source /= sub_path
+                if not on_node:
+                    source.mkdir(parents=True, exist_ok=True)
+                    source.chmod(0o777)
+            yield Mount(str(source), mount["mountPath"], read_only=bool(mount.get("readOnly")))
 
     def remove(self) -> None:
         shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def cluster_dns(namespace: str) -> Dns:
+    """The resolver of a pod with dnsPolicy ClusterFirst (or ClusterFirstWithHostNet)."""
+    searches = (f"{namespace}.svc.{CLUSTER_DOMAIN}", f"svc.{CLUSTER_DOMAIN}", CLUSTER_DOMAIN)
+    return Dns((CLUSTER_DNS,), searches, ("ndots:5",))
 
 
 def field_value(pod: Object, path: str) -> str:

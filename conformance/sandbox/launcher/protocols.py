@@ -4,9 +4,8 @@ The real ones are `conformance.sandbox.network.node.Node` and `conformance.sandb
 launcher knows only these shapes, so that it can be tested on a small bench of namespaces.
 """
 
-import asyncio
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol
 
 
@@ -45,14 +44,10 @@ class NodeLike(Protocol):
 
 
 class ContainerLike(Protocol):
-    """A running container: commands can be started inside it."""
+    """A running container; its first process gives access to its namespaces."""
 
     @property
     def pid(self) -> int: ...
-
-    async def exec(self, argv: Sequence[str], *, stdin: bool, tty: bool) -> asyncio.subprocess.Process:
-        """Start a command in the container's namespaces; stdout and stderr are pipes, stdin too if asked for."""
-        ...
 
 
 class PodLike(Protocol):

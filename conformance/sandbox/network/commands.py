@@ -39,11 +39,11 @@ async def run_command(
     input: bytes | None = None,
     env: Mapping[str, str] | None = None,
     check: bool = True,
-    timeout: float = 60,
+    seconds: float = 60,
 ) -> Completed:
     """Run `prefix + argv` to its end and return what it wrote.
 
-    The environment is a plain PATH plus `env`, never the caller's own. Raises CommandError after `timeout` seconds
+    The environment is a plain PATH plus `env`, never the caller's own. Raises CommandError after `seconds`
     (the command is killed) and, with `check`, for a status other than 0. A cancelled caller kills the command.
     """
     process = await asyncio.create_subprocess_exec(
@@ -55,7 +55,7 @@ async def run_command(
         env={"PATH": SYSTEM_PATH, **(env or {})},
     )
     try:
-        stdout, stderr = await asyncio.wait_for(process.communicate(input), timeout)
+        stdout, stderr = await asyncio.wait_for(process.communicate(input), seconds)
     except TimeoutError:
         raise CommandError(argv, None, b"", where) from None
     finally:

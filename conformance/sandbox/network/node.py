@@ -11,7 +11,7 @@ import contextlib
 import os
 import socket
 import stat
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 
 from conformance.sandbox.network import syscalls
@@ -104,7 +104,7 @@ class Node:
         try:
             self._mount_root()
             await self._start_holder()
-            syscalls.in_network_namespace(self._own_netns(), lambda: _prepare_namespace(_SYSCTLS))
+            syscalls.in_network_namespace(self.own_netns, lambda: _prepare_namespace(_SYSCTLS))
         except BaseException:
             await self.stop()
             raise
@@ -119,7 +119,7 @@ class Node:
         with contextlib.suppress(OSError):
             syscalls.umount(self.root, syscalls.MNT_DETACH)
 
-    async def run(
+    def run(
         self,
         *argv: str,
         input: bytes | None = None,
@@ -127,15 +127,13 @@ class Node:
         netns: str | None = None,
         check: bool = True,
         timeout: float = 60,
-    ) -> Completed:
+    ) -> Coroutine[None, None, Completed]:
         """Run a command on the node to its end, in its root file system and network namespace.
 
         `netns` names another network namespace in the node's /run/netns (a pod's). The environment is a plain PATH plus
         `env`. Raises CommandError after `timeout` seconds and, with `check`, for a status other than 0.
         """
-        return await run_command(
-            self.enter(netns), argv, where=self.name, input=input, env=env, check=check, timeout=timeout
-        )
+        return run_command(self.enter(netns), argv, where=self.name, input=input, env=env, check=check, seconds=timeout)
 
     async def spawn(
         self,
@@ -163,7 +161,7 @@ class Node:
 
     def socket(self, family: int, type: int, netns: str | None = None) -> socket.socket:
         """A non-blocking socket inside the node's network namespace, or inside that of a pod, for use out here."""
-        return syscalls.open_socket(self._own_netns() if netns is None else self.netns_path(netns), family, type)
+        return syscalls.open_socket(self.own_netns if netns is None else self.netns_path(netns), family, type)
 
     def path(self, node_path: str) -> Path:
         """Where an absolute path of the node is seen from the supervisor; symbolic links resolve inside the node."""
@@ -198,7 +196,9 @@ class Node:
             syscalls.umount(target, syscalls.MNT_DETACH)
         target.unlink(missing_ok=True)
 
-    def _own_netns(self) -> Path:
+    @property
+    def own_netns(self) -> Path:
+        """The file, seen from the supervisor, that stands for the node's own network namespace."""
         return Path(f"/proc/{self.pid}/ns/net")
 
     def _mount_root(self) -> None:

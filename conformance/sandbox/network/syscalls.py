@@ -101,7 +101,7 @@ def in_network_namespace(path: Path, function: Callable[[], Result]) -> Result:
 
 
 def in_new_network_namespace(function: Callable[[], Result]) -> Result:
-    """Call `function` on a thread of its own in a new network namespace, which lives on only if it is bound to a path."""
+    """Call `function` on a thread of its own in a new network namespace, which lives on only if bound to a path."""
 
     def enter() -> None:
         _check(_libc.unshare(CLONE_NEWNET), "unshare", "network namespace")

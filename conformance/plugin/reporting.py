@@ -1,0 +1,35 @@
+"""Everything a run leaves in the report directory, and the table at its end."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from conformance.model import Report
+from conformance.plugin.results import Results
+from conformance.report import print_report, write_allure_environment, write_html, write_junit, write_report
+
+
+def write_all(report: Report, results: Results, directory: Path, allure: Path | None) -> None:
+    """``report.yaml``, ``junit.xml``, ``index.html``, ``timeline.json``, and Allure's environment with its results."""
+    directory.mkdir(parents=True, exist_ok=True)
+    write_report(report, directory)
+    write_junit(report, directory)
+    write_html(report, directory)
+    results.write_timeline(directory)
+    if allure is not None:
+        facts = {
+            "binding": report.binding.name,
+            "mode": report.mode.value,
+            "KubeVirt": report.kubevirt_version,
+            "Kubernetes": report.kubernetes_version,
+            "verdict": report.judgement.summary.value,
+        }
+        write_allure_environment(allure, facts)
+
+
+def print_table(report: Report) -> None:
+    """One line per requirement, failures in full, the verdict."""
+    print_report(report, Console(file=sys.stdout))

@@ -1,0 +1,122 @@
+"""The hooks of every process that runs checks: an xdist worker, or the one process there is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from conformance.evidence.collector import Bundle
+from conformance.model import Binding, load_binding
+from conformance.plugin.items import evidence_of, record_of, requirement_of
+from conformance.plugin.results import Results
+from conformance.plugin.run import Handoff, Run
+from conformance.plugin.settings import Settings
+from conformance.plugin.verdicts import to_json
+
+OUTCOME = "conformance"
+HANDOFF = "conformance_handoff"
+CHECKS = "conformance_checks"
+_RUN = pytest.StashKey[Run]()
+
+
+def make_session_plugin(config: pytest.Config, settings: Settings) -> ItemHooks:
+    """The hooks for this process, and what other plugins must know before they are configured."""
+    handed = getattr(config, "workerinput", {}).get(HANDOFF)
+    if handed is not None:
+        return WorkerSession(config, settings, Handoff.from_json(handed))
+    from conformance.plugin.controller import ControllerSession  # it imports this module
+
+    if not getattr(config.option, "allure_report_dir", "none"):
+        config.option.allure_report_dir = str(settings.report_dir / "allure-results")
+    if getattr(config.option, "dist", "no") == "load":
+        config.option.dist = "loadgroup"  # checks that share a VM stay together
+    return ControllerSession(config, settings)
+
+
+def current_run(config: pytest.Config) -> Run:
+    """The run of this session. Raises pytest.UsageError when there is none."""
+    run = config.stash.get(_RUN, None)
+    if run is None:
+        raise pytest.UsageError("there is no run: give --binding")
+    return run
+
+
+def attach_text(text: str, name: str) -> None:
+    """Attach a text to the current Allure test, if Allure is there."""
+    try:
+        import allure
+    except ImportError:
+        return
+    allure.attach(text, name, allure.attachment_type.TEXT)
+
+
+class ItemHooks:
+    """What every process that runs checks does: select, judge, collect evidence."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self.config, self.settings = config, settings
+        self.checks: list[str] = []
+        self.results: Results | None = None
+
+    def join(self, handoff: Handoff, binding: Binding) -> None:
+        """Take part in a run."""
+        process = getattr(self.config, "workerinput", {}).get("workerid", "main")
+        self.config.stash[_RUN] = Run(handoff, binding, process)
+        self.results = Results(binding, handoff, self.settings)
+
+    @pytest.hookimpl
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Leave out the checks of requirements that do not apply; the report says why."""
+        self.checks = sorted({requirement_of(item) for item in items} - {""})
+        if self.results is None:
+            return
+        wanted = self.results.applicable()
+        left_out = [item for item in items if requirement_of(item) and requirement_of(item) not in wanted]
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in left_out]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Judge each phase; the report of the last one carries the outcome to the controller."""
+        report = yield
+        if requirement_of(item):
+            record = record_of(item)
+            record.add(call.when, call)
+            if report.failed:
+                self._collect(item, report)
+            if call.when == "teardown":
+                stamp = {"started": record.started, "nodeid": item.nodeid, "outcome": to_json(record.outcome())}
+                report.user_properties.append((OUTCOME, json.dumps(stamp)))
+        return report
+
+    def _collect(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """The bundle, while the fixtures of the check still stand."""
+        run = self.config.stash.get(_RUN, None)
+        if run is None:
+            return
+        variant = item.name.partition("[")[2].rstrip("]")
+        bundle = Bundle(run.cluster, run.report_dir, requirement_of(item), variant)
+        record_of(item).evidence.extend(bundle.collect(evidence_of(item), report.longreprtext))
+        for path in bundle.files:
+            attach_text((run.report_dir / path).read_text(encoding="utf-8"), path)
+
+
+class WorkerSession(ItemHooks):
+    """An xdist worker: the controller has provisioned, this process only connects."""
+
+    def __init__(self, config: pytest.Config, settings: Settings, handoff: Handoff) -> None:
+        super().__init__(config, settings)
+        self.join(handoff, load_binding(Path(handoff.binding)))
+
+    @pytest.hookimpl
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Tell the controller which requirements have a check."""
+        output: dict[str, object] = getattr(session.config, "workeroutput", {})
+        output[CHECKS] = self.checks
+        current_run(self.config).close()

@@ -1,0 +1,59 @@
+"""What runs a VM in the sandbox: the launcher pod's libvirt, hooks, network plumbing, migration and console."""
+
+from conformance.sandbox.launcher.compute import (
+    DIRECTORY_VARIABLE,
+    ENTRY_POINT,
+    ComputeMount,
+    compute_environment,
+    compute_mounts,
+    write_compute_layer,
+)
+from conformance.sandbox.launcher.console import ConsoleBroker, ConsoleConnection, connect_console
+from conformance.sandbox.launcher.errors import (
+    DomainError,
+    HookCollectError,
+    HookDeadlineError,
+    HookError,
+    LauncherError,
+    LauncherNotReadyError,
+    LibvirtError,
+    MigrationError,
+    PodNetworkSetupError,
+    SyncError,
+)
+from conformance.sandbox.launcher.launcher import HOOK_VOLUME, DomainState, Launcher
+from conformance.sandbox.launcher.links import DomainInterface
+from conformance.sandbox.launcher.migration import MigrationResult
+from conformance.sandbox.launcher.netpod import setup_pod_network
+from conformance.sandbox.launcher.podinterfaces import PodInterface, PodInterfaces, pod_interface_name
+
+__all__ = [
+    "DIRECTORY_VARIABLE",
+    "ENTRY_POINT",
+    "HOOK_VOLUME",
+    "ComputeMount",
+    "ConsoleBroker",
+    "ConsoleConnection",
+    "DomainError",
+    "DomainInterface",
+    "DomainState",
+    "HookCollectError",
+    "HookDeadlineError",
+    "HookError",
+    "Launcher",
+    "LauncherError",
+    "LauncherNotReadyError",
+    "LibvirtError",
+    "MigrationError",
+    "MigrationResult",
+    "PodInterface",
+    "PodInterfaces",
+    "PodNetworkSetupError",
+    "SyncError",
+    "compute_environment",
+    "compute_mounts",
+    "connect_console",
+    "pod_interface_name",
+    "setup_pod_network",
+    "write_compute_layer",
+]

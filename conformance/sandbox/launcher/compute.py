@@ -1,0 +1,111 @@
+"""What the compute container of a launcher pod is made of: an image layer, mounts, an environment and a command.
+
+One libvirtd runs per pod. Its socket lies in a directory that every compute container sees at the same path, so that
+the libvirtd of a migration source reaches that of the target.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from conformance.sandbox.launcher.protocols import PodLike
+
+ENTRY_POINT = "/usr/bin/virt-launcher-monitor"
+DIRECTORY_VARIABLE = "LAUNCHER_DIRECTORY"
+CONSOLES = "/var/run/kubevirt-private"
+EPHEMERAL_DISKS = "/var/run/kubevirt-ephemeral-disks"
+GUESTS = "/run/kubevirt/guests"
+_CAPABILITIES = "/var/cache/libvirt/qemu/capabilities"
+
+_QEMU_CONF = """\
+# Everything in this container is one user and one cgroup already.
+security_driver = "none"
+user = "root"
+group = "root"
+dynamic_ownership = 0
+remember_owner = 0
+namespaces = []
+cgroup_controllers = []
+stdio_handler = "file"
+max_files = 16384
+"""
+_LIBVIRTD_CONF = """\
+auth_unix_ro = "none"
+auth_unix_rw = "none"
+unix_sock_rw_perms = "0777"
+log_outputs = "3:stderr"
+"""
+_NSSWITCH_CONF = """\
+# No DNS: libvirtd looks its own name up, and a name server that does not answer would hold up every call.
+passwd: files
+group: files
+hosts: files
+"""
+_ENTRY_POINT_SCRIPT = f"""\
+#!/bin/sh
+# Runs libvirtd for one pod. The arguments are those of KubeVirt's own command and are not used.
+set -e
+: "${{{DIRECTORY_VARIABLE}:?must name the directory of the libvirt sockets}}"
+mkdir -p /run/libvirt /run/lock /run/kubevirt "${DIRECTORY_VARIABLE}"
+{{
+	cat /etc/libvirt/libvirtd.conf
+	echo "unix_sock_dir = \\"${DIRECTORY_VARIABLE}\\""
+	echo "host_uuid = \\"$(cat /proc/sys/kernel/random/uuid)\\""
+}} >/run/libvirtd-pod.conf
+exec /usr/bin/tini -- /usr/sbin/libvirtd --config /run/libvirtd-pod.conf
+"""
+_LAYER = {
+    "etc/libvirt/qemu.conf": (_QEMU_CONF, 0o644),
+    "etc/libvirt/libvirtd.conf": (_LIBVIRTD_CONF, 0o644),
+    "etc/nsswitch.conf": (_NSSWITCH_CONF, 0o644),
+    ENTRY_POINT.lstrip("/"): (_ENTRY_POINT_SCRIPT, 0o755),
+}
+
+
+@dataclass(frozen=True)
+class ComputeMount:
+    """A bind mount of the compute container: `source` as the supervisor sees it, `destination` in the container."""
+
+    source: Path
+    destination: str
+    read_only: bool = False
+
+
+def write_compute_layer(directory: Path) -> Path:
+    """Write the image layer that turns the node root into virt-launcher; returns `directory`. Idempotent."""
+    for name, (content, mode) in _LAYER.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+        path.chmod(mode)
+    return directory
+
+
+def pod_directory(shared: Path, pod: PodLike) -> Path:
+    """Where a pod keeps its libvirt sockets and XML files, at the same path in every compute container."""
+    return shared / pod.uid
+
+
+def compute_environment(shared: Path, pod: PodLike) -> dict[str, str]:
+    """What the entry point reads."""
+    return {DIRECTORY_VARIABLE: str(pod_directory(shared, pod))}
+
+
+def compute_mounts(shared: Path, guests: Path, pod: PodLike) -> tuple[ComputeMount, ...]:
+    """The mounts a compute container needs, their sources created. Call it before the container starts.
+
+    `shared` is one directory for all launcher pods of the sandbox (keep its path under 40 bytes), `guests` the cache of
+    guest images.
+    """
+    own = pod_directory(shared, pod)
+    capabilities = shared / "capabilities"
+    mounts = (
+        ComputeMount(shared, str(shared)),
+        ComputeMount(guests, GUESTS, read_only=True),
+        ComputeMount(own / "consoles", CONSOLES.removeprefix("/var")),
+        ComputeMount(own / "disks", EPHEMERAL_DISKS.removeprefix("/var")),
+        # What libvirt learnt of QEMU by asking it: half a second that only the first pod has to spend.
+        ComputeMount(capabilities, _CAPABILITIES),
+    )
+    for mount in mounts:
+        mount.source.mkdir(parents=True, exist_ok=True)
+    return mounts

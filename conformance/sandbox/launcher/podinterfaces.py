@@ -1,0 +1,77 @@
+"""What the network set-up of a pod leaves for the rest of the launcher: one record a VMI interface, and their names."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+PRIMARY_POD_INTERFACE = "eth0"
+PRIMARY_TAP = "tap0"
+
+Attachment = Literal["tap", "managedTap", "none"]
+"""What core does for the interface: take a link as it is, plumb a tap itself, or leave all to a sidecar."""
+
+
+@dataclass(frozen=True)
+class PodInterface:
+    """One VMI interface and the pod interface it stands on.
+
+    `exists` says whether the pod has that interface; then `mac` and `mtu` (bytes) are its own before any plumbing and
+    `addresses` its first global IPv4 and IPv6 address, without prefix length, which is what VMI status shows.
+    `target` is the link QEMU attaches to, None when a sidecar takes care. `queues` is 0 without multi-queue.
+    """
+
+    name: str
+    pod_interface: str
+    attachment: Attachment
+    exists: bool = False
+    mac: str | None = None
+    mtu: int | None = None
+    addresses: tuple[str, ...] = ()
+    target: str | None = None
+    queues: int = 0
+
+
+@dataclass(frozen=True)
+class PodInterfaces:
+    """The interfaces of one VMI by name, in the order of its spec."""
+
+    by_name: Mapping[str, PodInterface]
+
+    def __iter__(self) -> Iterator[PodInterface]:
+        return iter(self.by_name.values())
+
+    def __getitem__(self, name: str) -> PodInterface:
+        return self.by_name[name]
+
+    def get(self, name: str) -> PodInterface | None:
+        """The record of one interface, None for an unknown name."""
+        return self.by_name.get(name)
+
+
+def is_secondary(network: Mapping[str, object]) -> bool:
+    """Whether a VMI network is a Multus network that is not the pod's default."""
+    multus = network.get("multus")
+    return isinstance(multus, dict) and not multus.get("default")
+
+
+def pod_interface_name(network: Mapping[str, object]) -> str:
+    """The pod interface of a VMI network: eth0, or `pod` and 11 digits of a hash of the network's name."""
+    if not is_secondary(network):
+        return PRIMARY_POD_INTERFACE
+    return "pod" + hashlib.sha256(str(network["name"]).encode()).hexdigest()[:11]
+
+
+def tap_name(network: Mapping[str, object]) -> str:
+    """The tap of a VMI network: tap0, or `tap` and the same 11 digits."""
+    return "tap" + pod_interface_name(network)[3:] if is_secondary(network) else PRIMARY_TAP
+
+
+def bridge_name(pod_interface: str) -> str:
+    """The in-pod bridge of a pod interface: k6t-eth0, k6t-<11 digits>."""
+    return "k6t-" + pod_interface.removeprefix("pod")
+
+
+def enslaved_name(pod_interface: str) -> str:
+    """What the pod interface is renamed to when the bridge takes it: eth0-nic, <11 digits>-nic."""
+    return pod_interface.removeprefix("pod") + "-nic"

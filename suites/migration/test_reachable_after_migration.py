@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+
+from fixtures.measure import Measure
+from fixtures.migrations import Migration
+from fixtures.reach import wait_reached
+from fixtures.session import ClientPods
+
+SIZE = 64 * 1024
+
+
+@pytest.mark.xdist_group("migration")
+@pytest.mark.requirement("MIG-006")
+def test_vm_is_reachable_both_ways(migration: Migration, client_pods: ClientPods, measure: Measure) -> None:
+    """Within 30 s of the migration the VM is reachable at its new address, and reaches others.
+
+    Preconditions:
+    * A migrated VM.
+    * A client pod on every node.
+
+    Steps:
+    1. Open an SSH connection from a pod on the old node to the address of the new pod.
+    2. Connect from the guest to an echo server in that pod.
+
+    Expected:
+    * Both work within the time limit.
+    """
+    machine, pod = migration.machine, client_pods[migration.view.node]
+    deadline = migration.deadline(machine.run.timeouts.migration_reachable)
+    measure(wait_reached(machine, pod, machine.pod_address(), deadline))
+    with pod.serve("tcp") as server:
+        echo = machine.guest.client().tcp_echo(server.host, server.port, size=SIZE)
+    measure(echo)
+    assert echo.intact, f"of {echo.sent} bytes to the pod on {pod.node}, {echo.received} came back: {echo.error}"
