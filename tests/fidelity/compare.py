@@ -1,7 +1,7 @@
 """Comparing facts: equal, different, or different for a reason that was reviewed.
 
-The reasons stand in `differences.yaml`, each with the scenario (a shell pattern), the fact (a shell pattern) and why the
-difference cannot go away. An explained difference is not counted as equal.
+The reasons stand in `differences.yaml`, each with the scenario and the fact (shell patterns) and why the difference
+cannot go away. An explained difference is not counted as equal.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def extract(seen: Observation) -> Facts:
             continue
         reader = {"vmi": _vmi_facts, "vm": _vm_facts, "vmim": _vmim_facts}[kind]
         facts |= {f"{title} {names.text(fact)}": names.value(value) for fact, value in reader(states, names)}
-    facts |= {fact: SEEN for fact in _event_facts(seen.events, names)}
+    facts |= dict.fromkeys(_event_facts(seen.events, names), SEEN)
     facts |= {fact: names.value(value) for fact, value in answer_facts(seen.answers)}
     for moment, domain in seen.domains.items():
         facts |= {f"{moment} {fact}": names.value(value) for fact, value in domain_facts(domain)}
@@ -155,7 +155,7 @@ def _migration_state_facts(states: list[Object]) -> Iterator[tuple[str, Json]]:
         last = mapping(dig(state, "status", "migrationState")) or last
     for key, value in last.items():
         if key == "targetDirectMigrationNodePorts":
-            yield f"migrationState.{key}", sorted(str(port) for port in mapping(value).values())
+            yield f"migrationState.{key}", " ".join(sorted(str(port) for port in mapping(value).values()))
         else:
             yield f"migrationState.{key}", value
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Object: TypeAlias = "dict[str, Json]"
 
 RECORDINGS = Path(__file__).parents[1] / "data" / "recordings"
@@ -158,7 +158,8 @@ def load(scenario: str, directory: Path = RECORDINGS) -> Recording:
         waits=labelled(waits),
         domains=domains,
     )
-    script = sorted([*waits, *steps], key=lambda entry: (entry.at_ms, isinstance(entry, Step)))
+    script: list[Step | Wait] = [*waits, *steps]
+    script.sort(key=lambda entry: (entry.at_ms, isinstance(entry, Step)))
     return Recording(text(document.get("title")), tuple(script), seen)
 
 

@@ -48,6 +48,9 @@ def test_a_reason_without_its_parts_is_refused(tmp_path: Path, content: str) -> 
         explanations(file)
 
 
+FIRST_UID = "0b2a5c4e-0000-4000-8000-000000000001"
+
+
 def launcher(name: str, uid: str, ip: str, node: str, mac: str) -> ApiEvent:
     annotation = f'[{{"name": "net", "interface": "eth0", "mac": "{mac}", "default": true}}]'
     state: Object = {
@@ -61,13 +64,14 @@ def launcher(name: str, uid: str, ip: str, node: str, mac: str) -> ApiEvent:
 def test_placeholders_name_the_owner() -> None:
     names = Normaliser(
         [
-            launcher(
-                "virt-launcher-v-abcde", "0b2a5c4e-0000-4000-8000-000000000001", "10.1.0.5", "n2", "0a:00:00:00:00:01"
-            ),
+            launcher("virt-launcher-v-abcde", FIRST_UID, "10.1.0.5", "n2", "0a:00:00:00:00:01"),
             launcher("virt-launcher-v-zzzz2", "uid-09", "10.1.0.50", "n1", "0a:00:00:00:00:02"),
         ]
     )
-    said = "virt-launcher-v-zzzz2 (uid-09, uid-10) at 10.1.0.50:81 and 10.1.0.5/24, not 10.1.0.7, from n2 to n1, 0A:00:00:00:00:02"
+    said = (
+        "virt-launcher-v-zzzz2 (uid-09, uid-10) at 10.1.0.50:81 and 10.1.0.5/24, not 10.1.0.7, from n2 to n1, "
+        "0A:00:00:00:00:02"
+    )
     assert names.text(said) == (
         "virt-launcher-v-2 (<uid of Pod virt-launcher-v-2>, <uid>) at <ip of virt-launcher-v-2>:81 and "
         "<ip of virt-launcher-v-1>/24, not <ip>, from node-A to node-B, <mac of virt-launcher-v-2 eth0>"
