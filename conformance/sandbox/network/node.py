@@ -87,6 +87,7 @@ class Node:
         self.pod_cidr = f"10.244.{index}.0/24"
         self.pod_cidr6 = f"fd00:10:244:{index:x}::/64"
         self.root = directory / "root"
+        self.layers = directory / "layers"
         self._holder: asyncio.subprocess.Process | None = None
 
     @property
@@ -200,10 +201,10 @@ class Node:
         return Path(f"/proc/{self.pid}/ns/net")
 
     def _mount_root(self) -> None:
-        for name in ("root", "upper", "work"):
-            (self.directory / name).mkdir(parents=True, exist_ok=True)
-        root = self.root
-        syscalls.mount_overlay([self.base], self.directory / "upper", self.directory / "work", root)
+        root, upper, work = self.root, self.layers / "upper", self.layers / "work"
+        for part in (root, upper, work):
+            part.mkdir(parents=True, exist_ok=True)
+        syscalls.mount_overlay([self.base], upper, work, root)
         syscalls.mount("proc", root / "proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
         syscalls.mount("tmpfs", root / "run", "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755")
         self._mount_devices(root / "dev")
