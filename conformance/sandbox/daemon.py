@@ -165,8 +165,8 @@ class RunningSandbox:
 def start(options: Options, progress: Progress) -> RunningSandbox:
     """Start a sandbox and return once its control plane says that the API is usable.
 
-    Raises SandboxBusyError if one runs on that state directory, RootError if the node root cannot be built, SandboxError
-    if the sandbox fails to come up or takes longer than `start_timeout`. Nothing is left behind then, nor on Ctrl-C or
+    Raises SandboxBusyError if one runs on that state directory, RootError if the node root cannot be built, and
+    SandboxError if the sandbox fails to come up or takes longer than `start_timeout`. Nothing is left behind then, nor on Ctrl-C or
     on an exception of the progress callback.
     """
     root = options.root or ensure_node_root(options.cache_dir, progress)

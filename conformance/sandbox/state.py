@@ -38,7 +38,7 @@ class SandboxBusyError(StateError):
 
 
 def default_state_dir(name: str = "default") -> Path:
-    """Where a sandbox called `name` keeps its state: kbc-<name> in /run, or in $XDG_RUNTIME_DIR if /run is read-only."""
+    """Where a sandbox called `name` keeps its state: kbc-<name> in /run, else in $XDG_RUNTIME_DIR."""
     run = Path("/run")
     if not os.access(run, os.W_OK):
         run = Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp")
