@@ -66,7 +66,8 @@ class Options:
     """How to start a sandbox. Times are in seconds.
 
     `root` is a ready node root; without it, the cached one is used and built if need be. `detach` leaves the sandbox
-    running when this process ends. `options` are handed to the control plane as they are.
+    running when this process ends. `options` are handed to the control plane as they are; `grace` is what it gets to
+    end.
     """
 
     state_dir: Path = field(default_factory=default_state_dir)
@@ -78,6 +79,7 @@ class Options:
     entry: str = DEFAULT_ENTRY
     options: Mapping[str, str] = field(default_factory=dict)
     start_timeout: float = 120.0
+    grace: float = GRACE_SECONDS
     debug: bool = False
 
 
@@ -139,15 +141,15 @@ class RunningSandbox:
             temporary.chmod(0o755)
             temporary.replace(directory / name)
 
-    def stop(self, grace: float = GRACE_SECONDS + HARD_STOP_SECONDS) -> None:
-        """End the sandbox and remove its state directory: asked first, forced after `grace` seconds. Idempotent."""
+    def stop(self) -> None:
+        """End the sandbox and remove its state directory: asked first, forced after its grace. Idempotent."""
         if self._owner is not None:
             os.close(self._owner)
             self._owner = None
         if self.alive() and process_start_time(self.record.init) == self.record.init_started:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.record.init, signal.SIGTERM)
-        if not self._await_end(grace) and self.alive():
+        if not self._await_end(self.record.grace + HARD_STOP_SECONDS + 1) and self.alive():
             # The init, not the outer process: that one ends by itself once everything in the sandbox is gone.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.record.init, signal.SIGKILL)
@@ -166,8 +168,8 @@ def start(options: Options, progress: Progress) -> RunningSandbox:
     """Start a sandbox and return once its control plane says that the API is usable.
 
     Raises SandboxBusyError if one runs on that state directory, RootError if the node root cannot be built, and
-    SandboxError if the sandbox fails to come up or takes longer than `start_timeout`. Nothing is left behind then, nor on Ctrl-C or
-    on an exception of the progress callback.
+    SandboxError if the sandbox fails to come up or takes longer than `start_timeout`. Nothing is left behind then, nor
+    on Ctrl-C or on an exception of the progress callback.
     """
     root = options.root or ensure_node_root(options.cache_dir, progress)
     state = StateDir(options.state_dir.absolute())
@@ -252,6 +254,7 @@ class _Launch:
             *("--cache", str(options.cache_dir)),
             *("--mtu", str(options.mtu)),
             *("--entry", options.entry),
+            *("--grace", str(options.grace)),
             *("--options", json.dumps(dict(options.options))),
             *("--ready-fd", str(ready)),
             *(() if owner is None else ("--owner-fd", str(owner))),
@@ -280,7 +283,9 @@ class _Launch:
         init_started = process_start_time(children[0]) if children else None
         if started is None or init_started is None:
             raise SandboxError("the sandbox ended while starting", self._log_tail())
-        return Record(process.pid, started, children[0], init_started, str(kubeconfig), self._options.nodes)
+        return Record(
+            process.pid, started, children[0], init_started, str(kubeconfig), self._options.nodes, self._options.grace
+        )
 
     def _log_tail(self) -> str:
         try:

@@ -65,6 +65,7 @@ class Record:
     init_started: int
     kubeconfig: str
     nodes: tuple[str, ...]
+    grace: float
 
     def alive(self) -> bool:
         """Whether the outer process is still the one that was recorded."""

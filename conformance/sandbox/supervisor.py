@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_ENTRY = "conformance.sandbox.controlplane:run"
 GRACE_SECONDS = 10.0
 # After the grace, and whatever hangs: end this process, and the kernel ends the rest.
-HARD_STOP_SECONDS = 5.0
+HARD_STOP_SECONDS = 2.0
 
 Entry = Callable[["SandboxContext"], Awaitable[None]]
 
@@ -43,7 +43,7 @@ class SandboxContext:
     """What the control plane is given. The nodes are up and joined, their default network is configured.
 
     `runtimes` are keyed by node name. `shutdown` is set when the sandbox is asked to end: the entry should then finish
-    what it must, within the grace of 10 s, and return. `ready(kubeconfig)` tells whoever started the sandbox that the
+    what it must, within the grace (10 s), and return. `ready(kubeconfig)` tells whoever started the sandbox that the
     API is usable; `progress(stage, fraction)` says on the way how far it is. `options` are the starter's.
     """
 
@@ -113,7 +113,7 @@ def prepare_mounts() -> None:
 
 async def _supervise(arguments: argparse.Namespace, report: _Report) -> None:
     shutdown = asyncio.Event()
-    stopper = _Stopper(shutdown)
+    stopper = _Stopper(shutdown, arguments.grace)
     stopper.watch(arguments.owner_fd)
     begun = time.monotonic()
     report.progress("nodes", 0.0)
@@ -125,9 +125,9 @@ async def _supervise(arguments: argparse.Namespace, report: _Report) -> None:
     await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if not work.done():
-        _done, pending = await asyncio.wait({work}, timeout=GRACE_SECONDS)
+        _done, pending = await asyncio.wait({work}, timeout=arguments.grace)
         if pending:
-            logger.warning("the control plane did not end within %s s", GRACE_SECONDS)
+            logger.warning("the control plane did not end within %s s", arguments.grace)
             work.cancel()
             await asyncio.wait({work}, timeout=1)
     if work.done() and not work.cancelled():
@@ -174,8 +174,9 @@ class _Stopper:
     The owner is watched from a thread, so that an event loop that hangs cannot keep the sandbox alive.
     """
 
-    def __init__(self, shutdown: asyncio.Event) -> None:
+    def __init__(self, shutdown: asyncio.Event, grace: float) -> None:
         self._shutdown = shutdown
+        self._grace = grace
         self._loop = asyncio.get_running_loop()
         self._timer: threading.Timer | None = None
 
@@ -200,7 +201,7 @@ class _Stopper:
 
     def _arm(self) -> None:
         if self._timer is None:
-            self._timer = threading.Timer(GRACE_SECONDS + HARD_STOP_SECONDS, os._exit, (70,))
+            self._timer = threading.Timer(self._grace + HARD_STOP_SECONDS, os._exit, (70,))
             self._timer.daemon = True
             self._timer.start()
 
@@ -223,6 +224,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--mtu", type=int, default=1500, help="of the cluster network, bytes")
     parser.add_argument("--entry", default=DEFAULT_ENTRY, help="the control plane, module:function")
     parser.add_argument("--options", default="{}", help="JSON object of strings, handed to the entry")
+    parser.add_argument("--grace", type=float, default=GRACE_SECONDS, help="seconds the entry gets to end")
     parser.add_argument("--ready-fd", type=int, required=True, help="where to report progress and readiness")
     parser.add_argument("--owner-fd", type=int, help="end when this descriptor reaches its end of file")
     parser.add_argument("--debug", action="store_true", help="log more")
