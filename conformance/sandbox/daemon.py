@@ -23,6 +23,9 @@ from conformance.sandbox.images import Image, ImageStore
 from conformance.sandbox.network.node import CNI_BINARIES, private_directory
 from conformance.sandbox.roots import ensure_node_root
 from conformance.sandbox.state import (
+    DEFAULT_ENTRY,
+    GRACE_SECONDS,
+    HARD_STOP_SECONDS,
     Record,
     SandboxBusyError,
     StateDir,
@@ -32,7 +35,6 @@ from conformance.sandbox.state import (
     process_start_time,
     sweep,
 )
-from conformance.sandbox.supervisor import DEFAULT_ENTRY, GRACE_SECONDS, HARD_STOP_SECONDS
 
 __all__ = [
     "Options",

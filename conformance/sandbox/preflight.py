@@ -10,11 +10,11 @@ import stat
 import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance.sandbox.launcher.oci import effective_capabilities
 from conformance.sandbox.network import syscalls
 from conformance.sandbox.roots import NEEDED_BYTES, node_root
 
@@ -122,14 +122,14 @@ def _apt(command: str, packages: list[str], progress: Progress) -> str | None:
     receive, send = os.pipe2(os.O_CLOEXEC)
     argv = ["apt-get", "-q", "-y", "-o", f"APT::Status-Fd={send}", "--no-install-recommends", command, *packages]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    with os.fdopen(receive, encoding="utf-8", errors="replace") as status:
+    # Its words go to a file: nobody would read a second pipe while this one is being read.
+    with os.fdopen(receive, encoding="utf-8", errors="replace") as status, tempfile.TemporaryFile("w+") as words:
         try:
             process = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
+                stderr=words,
                 pass_fds=(send,),
                 env=environment,
             )
@@ -140,9 +140,8 @@ def _apt(command: str, packages: list[str], progress: Progress) -> str | None:
         with process:
             for line in status:
                 _report_apt(line, progress)
-            assert process.stderr is not None
-            words = process.stderr.read()
-    return None if process.returncode == 0 else words[-2000:]
+        words.seek(0)
+        return None if process.returncode == 0 else words.read()[-2000:]
 
 
 def _report_apt(line: str, progress: Progress) -> None:
@@ -161,7 +160,7 @@ def _platform() -> Finding:
 
 
 def _root() -> Finding:
-    held = effective_capabilities(Path("/proc/self/status").read_text(encoding="ascii"))
+    held = syscalls.own_capabilities()
     lacking = [name for name in _CAPABILITIES if name not in held]
     if os.geteuid() == 0 and not lacking:
         return Finding("root", True, "root with the capabilities needed")

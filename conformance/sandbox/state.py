@@ -16,6 +16,11 @@ from pathlib import Path
 
 __all__ = ["Record", "SandboxBusyError", "StateDir", "StateError", "default_cache_dir", "default_state_dir", "sweep"]
 
+DEFAULT_ENTRY = "conformance.sandbox.controlplane:run"
+GRACE_SECONDS = 10.0
+# After the grace, and whatever hangs: the supervisor ends, and the kernel ends the rest.
+HARD_STOP_SECONDS = 2.0
+
 PREFIX = "kbc-"
 # A UNIX socket's path holds 107 bytes; the deepest one below a state directory takes about 65 of them.
 MAX_PATH_BYTES = 40

@@ -24,16 +24,11 @@ from conformance.sandbox.network import syscalls
 from conformance.sandbox.network.fabric import Fabric
 from conformance.sandbox.network.node import Node
 from conformance.sandbox.network.podnet import write_default_network
-from conformance.sandbox.state import StateDir
+from conformance.sandbox.state import DEFAULT_ENTRY, GRACE_SECONDS, HARD_STOP_SECONDS, StateDir
 
 __all__ = ["SandboxContext", "main"]
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_ENTRY = "conformance.sandbox.controlplane:run"
-GRACE_SECONDS = 10.0
-# After the grace, and whatever hangs: end this process, and the kernel ends the rest.
-HARD_STOP_SECONDS = 2.0
 
 Entry = Callable[["SandboxContext"], Awaitable[None]]
 

@@ -121,13 +121,11 @@ class Container:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
-    async def exec(
-        self, argv: Sequence[str], *, stdin: bool = False, tty: bool = False
-    ) -> asyncio.subprocess.Process | Terminal:
+    async def exec(self, argv: Sequence[str], *, stdin: bool = False, tty: bool = False) -> asyncio.subprocess.Process:
         """Start a command in the container, with the container's own user, environment and capabilities.
 
         Without a terminal: an asyncio process whose stdout and stderr are pipes, and stdin too if `stdin`. With `tty`:
-        a `Terminal`, which has the same streams (no stderr), `wait`, `kill` and `resize`. A command that cannot be
+        a `Terminal`, a process with the same streams (no stderr) and `resize`. A command that cannot be
         executed ends with the runtime's status (not 0) and words; with a terminal it raises ContainerError, as it does
         if the container has ended.
         """

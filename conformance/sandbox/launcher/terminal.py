@@ -9,6 +9,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import signal
 import socket
 import struct
 import termios
@@ -20,8 +21,8 @@ __all__ = ["Terminal", "open_terminal"]
 _OPEN_SECONDS = 10.0
 
 
-class Terminal:
-    """A process behind a pseudo-terminal: one stream each way, no separate stderr."""
+class Terminal(asyncio.subprocess.Process):
+    """A process behind a pseudo-terminal: `stdin` and `stdout` are its two directions, there is no `stderr`."""
 
     def __init__(
         self,
@@ -30,36 +31,45 @@ class Terminal:
         stdin: asyncio.StreamWriter,
         stdout: asyncio.StreamReader,
     ) -> None:
+        """Wraps the runtime's process and the outer end of the terminal; the base class' own set-up is not wanted."""
         self.stdin = stdin
         self.stdout = stdout
-        self.stderr: asyncio.StreamReader | None = None
+        self.stderr = None
+        self.pid = process.pid
         self._process = process
         self._master = master
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     @property
     def returncode(self) -> int | None:
         return self._process.returncode
 
     async def wait(self) -> int:
-        """Wait for the command to end; its exit status."""
+        """Wait for the command to end; its exit status. What it wrote can still be read."""
         status = await self._process.wait()
-        self.stdin.close()
+        self._hang_up()
         return status
+
+    def send_signal(self, number: int) -> None:
+        """Signal the runtime's process, which passes it on; nothing happens when it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """End the command: its terminal hangs up, and the runtime's process is killed."""
-        self.stdin.close()
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self._hang_up()
+        self.send_signal(signal.SIGKILL)
 
     def resize(self, width: int, height: int) -> None:
         """Tell the command the size of its terminal, in characters; nothing happens once it has ended."""
         with contextlib.suppress(OSError):
             fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+    def _hang_up(self) -> None:
+        if self.stdin is not None:
+            self.stdin.close()
 
 
 async def open_terminal(

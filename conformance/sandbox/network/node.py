@@ -28,6 +28,7 @@ _PRIVATE_DIRECTORIES = (CNI_BINARIES, CNI_CONFIGURATION, CNI_STATE)
 _PACKAGED_PLUGINS = "usr/lib/cni"
 _DEVICES = {"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9}
 _MAX_SYMLINKS = 40
+_LINK_NAME_LIMIT = 15
 
 # The parent's tree must not be unmounted through propagation when this copy of it goes: private first.
 _HOLDER = """
@@ -76,7 +77,12 @@ class Node:
     """
 
     def __init__(self, name: str, index: int, directory: Path, base: Path, mtu: int = 1500) -> None:
-        """`directory` (nodes/<name> of the state directory) will hold the node; `base` is the node root, only read."""
+        """`directory` (nodes/<name> of the state directory) will hold the node; `base` is the node root, only read.
+
+        Raises ValueError for a name that cannot also be that of its link (15 characters).
+        """
+        if not 0 < len(name) <= _LINK_NAME_LIMIT:
+            raise ValueError(f"node name {name!r}: must have 1 to {_LINK_NAME_LIMIT} characters")
         self.name = name
         self.index = index
         self.directory = directory

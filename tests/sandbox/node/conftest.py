@@ -55,5 +55,5 @@ def start_sandbox(node_root: Path, state: StateDir) -> Iterator[Start]:
 
 @pytest.fixture
 def inside(node_root: Path, state: StateDir, tmp_path: Path) -> Observe:
-    """Runs a scenario of `tests.sandbox.node.scenarios` in a sandbox of its own and returns what it observed."""
+    """Runs a scenario, `<module of this package>:<coroutine>`, in a sandbox of its own and returns what it observed."""
     return lambda scenario: observe(scenario, node_root, state, tmp_path / "observed.json")

@@ -14,7 +14,7 @@ Observed = dict[str, Any]
 
 
 def observe(scenario: str, root: Path, state: StateDir, output: Path) -> Observed:
-    """Start a sandbox whose control plane is the coroutine `scenario`; its observations, once it has returned them."""
+    """Start a sandbox whose control plane is the coroutine `scenario` (module:function here); what that returned."""
     options = Options(
         state_dir=state.path,
         root=root,
@@ -31,8 +31,8 @@ def _write(output: Path, observed: Observed) -> None:
 
 async def run(context: SandboxContext) -> None:
     """The entry: run the scenario, write what it observed, be ready, wait for the end."""
-    scenarios = importlib.import_module("tests.sandbox.node.scenarios")
-    observed = await getattr(scenarios, context.options["scenario"])(context)
+    module, _colon, function = context.options["scenario"].partition(":")
+    observed = await getattr(importlib.import_module(f"tests.sandbox.node.{module}"), function)(context)
     _write(Path(context.options["output"]), observed)
     context.ready(context.state.kubeconfig)
     await context.shutdown.wait()

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.sandbox
 
 @pytest.fixture
 def seen(inside: Observe) -> Observed:
-    return inside("containers")
+    return inside("bench:containers")
 
 
 def test_containers(seen: Observed) -> None:

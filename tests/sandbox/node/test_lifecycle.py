@@ -1,11 +1,13 @@
 """A sandbox starts, refuses a second one, ends when told to, and leaves nothing however it ends."""
 
+import contextlib
 import os
 import selectors
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -46,16 +48,13 @@ def processes_of(state: StateDir) -> list[str]:
     return found
 
 
-def network_namespaces() -> set[str]:
-    """Every network namespace that some process is in."""
+def network_namespaces(pids: Iterable[str]) -> set[str]:
+    """The network namespaces that these processes are in, but for the machine's own."""
     seen: set[str] = set()
-    for directory in Path("/proc").iterdir():
-        if directory.name.isdigit():
-            try:
-                seen.add(str((directory / "ns" / "net").readlink()))
-            except OSError:
-                continue
-    return seen
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            seen.add(str(Path("/proc", pid, "ns", "net").readlink()))
+    return seen - {str(Path("/proc/self/ns/net").readlink())}
 
 
 def machine_state() -> tuple[str, list[str], list[str]]:
@@ -133,13 +132,15 @@ def test_the_owners_death_ends_it(node_root: Path, state: StateDir) -> None:
 
 
 def test_killing_the_outer_process_ends_everything(start_sandbox: Start, state: StateDir) -> None:
-    before = machine_state(), network_namespaces()
+    before = machine_state()
     record = start_sandbox(detach=True).record
-    assert len(network_namespaces() - before[1]) == 3, "two nodes and a pod"
+    own = network_namespaces(line.split()[0] for line in processes_of(state))
+    assert len(own) == 3, "two nodes and a pod"
     os.kill(record.pid, signal.SIGKILL)
     await_end(record.init)
     assert processes_of(state) == []
-    assert (machine_state(), network_namespaces()) == before
+    assert machine_state() == before
+    assert own.isdisjoint(network_namespaces(os.listdir("/proc")))
     assert state.path in sweep(state.path.parent)
 
 

@@ -20,7 +20,7 @@ def without_ids(text: str) -> str:
 
 
 def test_pods_reach_each_other_across_nodes_in_both_families(inside: Observe) -> None:
-    seen = inside("pods_on_both_nodes")
+    seen = inside("scenarios:pods_on_both_nodes")
     assert seen["addresses"] == [
         ["10.244.1.2", "fd00:10:244:1::2"],
         ["10.244.2.2", "fd00:10:244:2::2"],
@@ -41,7 +41,7 @@ def test_pods_reach_each_other_across_nodes_in_both_families(inside: Observe) ->
 
 
 def test_a_node_has_a_root_of_its_own(inside: Observe) -> None:
-    seen = inside("node_isolation")
+    seen = inside("scenarios:node_isolation")
     assert seen["netns seen outside"]
     assert seen["netns gone outside"]
     assert "made-on-the-node" not in seen["other"]
@@ -53,7 +53,7 @@ def test_a_node_has_a_root_of_its_own(inside: Observe) -> None:
 
 
 def test_refusals_read_as_on_a_real_cluster_and_leave_nothing(inside: Observe) -> None:
-    seen = inside("refusals")
+    seen = inside("scenarios:refusals")
     assert seen["after"] == seen["before"]
     got = {name: without_ids(case["message"]) for name, case in seen["cases"].items()}
     probe = ADD_ERROR.format("fails") + 'plugin type="probe" failed (add): probe: port refused; quota'
@@ -89,7 +89,7 @@ def test_refusals_read_as_on_a_real_cluster_and_leave_nothing(inside: Observe) -
 
 
 def test_the_events_of_a_refusal_are_those_of_multus_and_the_kubelet(inside: Observe) -> None:
-    cases = inside("refusals")["cases"]
+    cases = inside("scenarios:refusals")["cases"]
     added, failed = cases["fails"]["events"]
     assert added[:3] == ["multus", "Normal", "AddedInterface"]
     assert re.fullmatch(r"Add eth0 \[10\.244\.1\.\d+/24 fd00:10:244:1::\w+/64] from podnet", added[3])
@@ -106,7 +106,7 @@ def test_the_events_of_a_refusal_are_those_of_multus_and_the_kubelet(inside: Obs
 
 
 def test_a_refused_delete_holds_the_pod_until_it_succeeds(inside: Observe) -> None:
-    seen = inside("refused_delete")
+    seen = inside("scenarios:refused_delete")
     assert without_ids(seen["message"]) == (
         'FailedKillPod: error killing pod: failed to "KillPodSandbox" for "uid-sticky" with KillPodSandboxError: '
         '"rpc error: code = Unknown desc = failed to destroy network for sandbox \\"<id>\\": plugin type=\\"multus\\" '
@@ -118,7 +118,7 @@ def test_a_refused_delete_holds_the_pod_until_it_succeeds(inside: Observe) -> No
 
 
 def test_what_a_plugin_is_told(inside: Observe) -> None:
-    seen = inside("attachments")
+    seen = inside("scenarios:attachments")
     chained, binding, shaped = seen["calls"][:3]
     assert seen["links"]["pod1234567890a"] == "02:00:00:00:00:77", "the bridge plugin was given the MAC"
     assert chained["env"] == {
@@ -144,7 +144,7 @@ def test_what_a_plugin_is_told(inside: Observe) -> None:
 
 
 def test_the_network_status_has_what_lies_in_the_pod(inside: Observe) -> None:
-    seen = inside("attachments")
+    seen = inside("scenarios:attachments")
     assert [entry["name"] for entry in seen["status"]] == ["podnet", "shop/shaped"], (
         "neither the silent binding nor the chain whose last plugin answers nothing"
     )
@@ -161,7 +161,7 @@ def test_the_network_status_has_what_lies_in_the_pod(inside: Observe) -> None:
 
 
 def test_deletes_run_in_reverse_from_the_cache_and_leave_nothing(inside: Observe) -> None:
-    seen = inside("attachments")
+    seen = inside("scenarios:attachments")
     entry = seen["cache"]["shaped-ID-net3"]
     assert entry["kind"] == "cniCacheV1"
     assert entry["networkName"] == "shaped"
