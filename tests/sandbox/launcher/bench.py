@@ -22,6 +22,7 @@ from pathlib import Path
 from conformance.sandbox.guests import GuestImage
 from conformance.sandbox.launcher import (
     ENTRY_POINT,
+    HOOK_VOLUME,
     Launcher,
     compute_environment,
     compute_mounts,
@@ -181,6 +182,7 @@ class Bench:
         self.guest = guest
         self.directory = Path(tempfile.mkdtemp(prefix="kbl-", dir="/run"))
         self.shared = self.directory / "s"
+        self.hooks = self.directory / "hooks"
         self.layer = write_compute_layer(self.directory / "layer")
         self._processes: list[subprocess.Popen[bytes]] = []
         self.nodes = [BenchNode(self, 1), BenchNode(self, 2)]
@@ -216,6 +218,8 @@ class Bench:
         scratch = self.directory / "pods" / pod.uid / "root"
         for path in (volumes, scratch):
             path.mkdir(parents=True)
+        # Every pod sees the same sidecars: those that a test serves from its own process.
+        (volumes / HOOK_VOLUME).symlink_to(self.hooks)
         mounts = compute_mounts(self.shared, self.guest.directory.parent, pod)
         pairs = [part for mount in mounts for part in (str(mount.source), mount.destination)]
         environment = [f"{key}={value}" for key, value in compute_environment(self.shared, pod).items()]
