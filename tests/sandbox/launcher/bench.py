@@ -42,7 +42,10 @@ mount -t proc proc "$new/proc"
 mount --rbind /sys "$new/sys"
 mount -t tmpfs -o mode=755,dev tmpfs "$new/dev"
 mkdir -p "$new/dev/pts" "$new/dev/shm" "$new/dev/net"
-for device in null zero full random urandom tty; do : >"$new/dev/$device"; mount --bind /dev/$device "$new/dev/$device"; done
+for device in null zero full random urandom tty; do
+	: >"$new/dev/$device"
+	mount --bind "/dev/$device" "$new/dev/$device"
+done
 mknod "$new/dev/net/tun" c 10 200
 mount -t devpts -o newinstance,ptmxmode=0666 devpts "$new/dev/pts"
 mount -t tmpfs tmpfs "$new/run"

@@ -1,5 +1,6 @@
 """Fixtures of the launcher's tests on real VMs."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,3 +40,9 @@ def bench(node_root: Path, guest: GuestImage) -> Iterator[Bench]:
     bench = Bench(node_root, guest)
     yield bench
     bench.close()
+
+
+@pytest.fixture(autouse=True)
+def _quiet_ssh() -> None:
+    """paramiko logs a trace for every attempt on a guest that still boots."""
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)

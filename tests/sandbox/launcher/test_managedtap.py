@@ -62,10 +62,15 @@ async def boot_migrate_refresh(bench: Bench) -> None:
     up = time.monotonic()
     assert await target.refresh_links(["default"]) == ["default"]
     _log.info("refresh took %.2f s", time.monotonic() - up)
-    log, seconds = await ssh(one, "10.244.2.7", keys, "cat /tmp/marker /var/log/dhcp.log; cat /tmp/before; "
-        "cat /sys/class/net/eth0/carrier_changes /proc/uptime")
-    _log.info("SSH at the new address %.2f s after the refresh, VM CPU %.1f s\n%s", seconds,
-        await target.cpu_seconds(), log)
+    log, seconds = await ssh(
+        one,
+        "10.244.2.7",
+        keys,
+        "cat /tmp/marker /var/log/dhcp.log; cat /tmp/before; cat /sys/class/net/eth0/carrier_changes /proc/uptime",
+    )
+    _log.info(
+        "SSH at the new address %.2f s after the refresh, VM CPU %.1f s\n%s", seconds, await target.cpu_seconds(), log
+    )
     assert log.startswith("kept")
     assert "new=10.244.2.7" in log
     before, after = (int(word) for word in log.split("\n")[-4:-2])

@@ -83,7 +83,9 @@ async def boot_migrate_refresh(bench: Bench) -> None:
         up = time.monotonic()
         assert await target.refresh_links(["default"]) == ["default"]
         _log.info("refresh took %.2f s", time.monotonic() - up)
-        log, seconds = await ssh(one, "10.244.2.7", keys, "cat /tmp/marker; ip -4 -br addr show eth0; cat /var/log/dhcp.log")
+        log, seconds = await ssh(
+            one, "10.244.2.7", keys, "cat /tmp/marker; ip -4 -br addr show eth0; cat /var/log/dhcp.log"
+        )
         _log.info("SSH at the new address %.2f s after the refresh\n%s", seconds, log)
         assert log.startswith("kept")
         assert "10.244.2.7/24" in log
