@@ -33,6 +33,7 @@ from conformance.sandbox.launcher.protocols import ContainerLike, NodeLike, PodL
 HOOK_VOLUME = "hook-sidecar-sockets"
 DomainState = Literal["running", "paused", "shutoff", "shutdown", "crashed", "blocked", "pmsuspended", "nostate"]
 
+_RETRY_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 _STATES = {"shut off": "shutoff", "in shutdown": "shutdown", "idle": "blocked", "no state": "nostate"}
 _ALIVE = ("running", "paused", "blocked", "pmsuspended", "shutdown")
@@ -229,6 +230,9 @@ class Launcher:
             await self.libvirt.call("undefine", self.domain)
 
     async def _lifecycle_event(self) -> None:
-        """Return at the domain's next lifecycle event, or at once if it is gone."""
-        with contextlib.suppress(LibvirtError):
-            await self.libvirt.call("event", self.domain, "--event", "lifecycle", timeout=86400)
+        """Return at the domain's next lifecycle event; after a pause if it cannot be watched, being gone perhaps."""
+        try:
+            await self.libvirt.call("event", "--domain", self.domain, "--event", "lifecycle", timeout=86400)
+        except LibvirtError as error:
+            _log.debug("pod %s: no lifecycle events: %s", self.pod.name, error)
+            await asyncio.sleep(_RETRY_SECONDS)

@@ -121,7 +121,7 @@ async def check_refusal(launcher: Launcher, document: dict[str, object], cache: 
     with pytest.raises(DomainError) as caught:
         await launcher.start_domain(broken, cache, bench.guest)
     assert caught.value.sync_message.startswith('server error. command SyncVMI failed: "')
-    assert "no such model" in caught.value.sync_message
+    assert "Model name contains invalid characters" in caught.value.sync_message
     assert await launcher.state() == "nostate"
 
 

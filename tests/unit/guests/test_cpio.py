@@ -5,7 +5,8 @@ from conformance.sandbox.guests.cpio import Archive
 
 def unpack(data: bytes) -> dict[str, tuple[int, bytes]]:
     """Name -> (mode, content) of a newc archive."""
-    found, position = {}, 0
+    found: dict[str, tuple[int, bytes]] = {}
+    position = 0
     while True:
         header = data[position : position + 110]
         assert header[:6] == b"070701"
