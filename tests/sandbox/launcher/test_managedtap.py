@@ -6,7 +6,9 @@ import os
 import time
 from collections.abc import Mapping
 
-from conformance.sandbox.launcher import Launcher, PodInterfaces, connect_console, setup_pod_network
+import pytest
+
+from conformance.sandbox.launcher import Launcher, MigrationError, PodInterfaces, connect_console, setup_pod_network
 from tests.sandbox.launcher.bench import Bench, BenchNode, Pod, vmi_of
 from tests.sandbox.launcher.guestaccess import Keys, ssh
 
@@ -53,6 +55,7 @@ async def boot_migrate_refresh(bench: Bench) -> None:
     target, target_cache = await prepare(two, "target", "10.244.2.7", vmi)
     two.serve_dhcp({mac: "10.244.2.7"})
     await target.prepare_target(vmi, target_cache, bench.guest)
+    await check_abort(source, target)
     result = await source.migrate_to(target)
     _log.info("migration %.2f s, downtime %s ms", result.wall_seconds, result.downtime_ms)
     assert await target.state() == "running"
@@ -80,6 +83,22 @@ async def boot_migrate_refresh(bench: Bench) -> None:
     asked = time.monotonic()
     assert await target.shutdown(20), "the guest ignored the power button"
     _log.info("ACPI shutdown %.2f s", time.monotonic() - asked)
+
+
+async def check_abort(source: Launcher, target: Launcher) -> None:
+    """A migration slowed down to 1 MiB/s is aborted once it reports progress; the VM runs on at the source."""
+    assert not await source.abort_migration(), "there was nothing to abort"
+    await source.libvirt.call("migrate-setspeed", source.domain, "1")
+    moving: asyncio.Queue[Mapping[str, str]] = asyncio.Queue()
+    migrating = asyncio.ensure_future(source.migrate_to(target, moving.put_nowait))
+    job = await moving.get()
+    assert "Memory remaining" in job
+    assert await source.abort_migration()
+    with pytest.raises(MigrationError) as caught:
+        await migrating
+    assert caught.value.aborted, str(caught.value)
+    assert (await source.state(), await target.state()) == ("running", "nostate")
+    await source.libvirt.call("migrate-setspeed", source.domain, "8796093022207")
 
 
 async def login_on_console(launcher: Launcher) -> None:

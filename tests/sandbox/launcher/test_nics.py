@@ -86,6 +86,8 @@ async def two_nics(bench: Bench) -> None:
     for expected in ("nameserver 192.168.7.53", "search blue.test", "\n0\n1400\n", "192.168.7.5/24"):
         assert expected in facts
     await check_links(launcher, other, keys)
+    renewed, _ = await ssh(other, "10.244.1.5", keys, "dhcpcd --rebind eth0; sleep 1; cut -d' ' -f3 /var/log/dhcp.log")
+    assert renewed.split()[-1] in {"reason=REBIND", "reason=RENEW"}, renewed
     await launcher.pause()
     assert await launcher.state() == "paused"
     await launcher.resume()
