@@ -87,7 +87,7 @@ async def two_nics(bench: Bench) -> None:
         assert expected in facts
     await check_links(launcher, other, keys)
     renewed, _ = await ssh(other, "10.244.1.5", keys, "dhcpcd --rebind eth0; sleep 1; cut -d' ' -f3 /var/log/dhcp.log")
-    assert renewed.split()[-1] in {"reason=REBIND", "reason=RENEW"}, renewed
+    assert {"reason=REBIND", "reason=RENEW"} & set(renewed.split()), renewed
     await launcher.pause()
     assert await launcher.state() == "paused"
     await launcher.resume()
