@@ -33,6 +33,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
 
@@ -44,7 +45,7 @@ def write_report(report: Report, directory: Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / FILE_NAME
     unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(dump_report(report), encoding="utf-8", errors="backslashreplace")
+    unfinished.write_text(dump_report(report), encoding="utf-8")
     os.replace(unfinished, path)
     return path
 
@@ -63,7 +64,7 @@ def read_report(path: Path) -> Report:
 
 
 def dump_report(report: Report) -> str:
-    """Return a report as YAML text."""
+    """Return a report as YAML text. A lone surrogate (bytes of a guest that were no UTF-8) becomes its escape."""
     file = to_file(report)
     data = file.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
