@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import yaml
@@ -28,13 +29,21 @@ class ReportFileError(ModelError):
         super().__init__("\n".join([f"{path} is no sound report", *problems]))
 
 
+_OTHER_BREAKS = re.compile("[\r\x85\u2028\u2029]")
+"""Line breaks of YAML 1.1 besides the newline, which only a double-quoted text keeps as they are."""
+
+
 class _Dumper(yaml.SafeDumper):
     """Writes text of several lines as a block, so that messages can be read."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    if _OTHER_BREAKS.search(text):
+        style: str | None = '"'
+    else:
+        style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _represent_text)

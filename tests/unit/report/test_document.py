@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from conformance.model import JsonObject, Outcome, Report, ReportError, Verdict
 from conformance.report import ReportFileError, dump_report, parse_report, read_report, write_report
@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[3]
 
 @settings(deadline=None, max_examples=60)
 @given(samples.reports())
+@example(samples.report(Outcome("A-001", Verdict.NON_CONFORMANT, message="a\x85b\r\nc\u2028d\u2029 \n")))
 def test_what_is_written_is_read_again(report: Report) -> None:
     assert parse_report(dump_report(report), Path("report.yaml")) == report
 
