@@ -5,16 +5,22 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
 from conformance.kube.cluster import Cluster
 from conformance.kube.errors import BoundExceeded, PatienceExceeded, Stopped
-from conformance.kube.manifest import CONFIG_MAP, Ref
+from conformance.kube.manifest import CONFIG_MAP, Manifest, Ref
 from conformance.kube.outcome import EnvironmentFault, NonConformant
 from conformance.kube.timeouts import Deadline, Limit, Timeouts
 from conformance.kube.wait import wait_for, wait_gone, wait_until
 from tests.unit.kube.test_cluster import config_map
+
+
+def has(**data: str) -> Callable[[Manifest | None], bool]:
+    """Whether a ConfigMap has exactly this data."""
+    return lambda seen: seen is not None and seen.get("data") == data
 
 
 def test_returns_the_value_after_enough_successes_in_a_row() -> None:
@@ -59,7 +65,7 @@ def test_follows_an_object_by_watch(cluster: Cluster) -> None:
     change = threading.Timer(0.3, lambda: cluster.patch(ref, {"data": {"x": "2"}}))
     change.start()
     started = time.monotonic()
-    found = wait_for(cluster, ref, "x is 2", lambda o: bool(o) and o["data"]["x"] == "2", Deadline.bound(10))
+    found = wait_for(cluster, ref, "x is 2", has(x="2"), Deadline.bound(10))
     assert found is not None
     assert time.monotonic() - started < 3
     change.join()
@@ -78,7 +84,7 @@ def test_stops_early_on_a_terminal_state(cluster: Cluster) -> None:
             "x is 2",
             lambda _: False,
             Deadline.bound(30),
-            stop_if=lambda o: bool(o) and o["data"]["x"] == "failed",
+            stop_if=has(x="failed"),
         )
     assert stopped.value.seconds < 5
     cluster.delete(ref)
