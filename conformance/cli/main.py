@@ -46,19 +46,15 @@ def reported() -> Iterator[None]:
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    install: Annotated[bool, typer.Option("--install", help="Install the missing packages with apt-get.")] = False,
+) -> None:
     """Say what this machine lacks for the sandbox, with the fix for each, before anything starts."""
-    from conformance.cluster.preflight import sandbox_findings
-    from conformance.sandbox.state import default_cache_dir
+    from conformance.cli.doctoring import examine
 
-    cache = default_cache_dir()
-    findings = sandbox_findings(cache, cached=any((cache / "roots").glob("*")))
-    for finding in findings:
-        mark = "[green]ok[/]  " if finding.ok else ("[yellow]hint[/]" if finding.hint else "[red]lack[/]")
-        out.print(f"{mark}  {finding.name}: {finding.found}", highlight=False)
-        if finding.fix:
-            out.print(f"        fix: {finding.fix}", highlight=False)
-    if any(not finding.ok and not finding.hint for finding in findings):
+    with reported():
+        fit = examine(out, _say, install=install)
+    if not fit:
         raise typer.Exit(ENVIRONMENT)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from conformance.cluster.preflight import sandbox_findings
 from conformance.cluster.provider import Mode, Progress, ProviderError
 from conformance.model import Binding
 from conformance.sandbox import daemon
+from conformance.sandbox.preflight import preflight
 from conformance.sandbox.roots import RootError
 from conformance.sandbox.state import default_cache_dir, default_state_dir
 
@@ -66,11 +66,9 @@ class SandboxProvider:
         return self._running
 
     def _start(self, progress: Progress) -> None:
-        cache = default_cache_dir()
-        cached = any((cache / "roots").glob("*"))
-        lacking = [f for f in sandbox_findings(cache, cached=cached) if not f.ok and not f.hint]
+        lacking = [f for f in preflight(default_cache_dir(), self.state_directory) if f.required and not f.ok]
         if lacking:
-            listed = "\n".join(f"  {finding}" for finding in lacking)
+            listed = "\n".join(f"  {finding.name}: {finding.detail}\n    fix: {finding.fix}" for finding in lacking)
             raise ProviderError(f"this machine cannot run the sandbox:\n{listed}")
         said: dict[str, int] = {}
 

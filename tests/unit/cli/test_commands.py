@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from conformance.cli import running
+from conformance.cli import doctoring, running
 from conformance.cli.main import app
 from conformance.cli.running import Request
 from conformance.cluster.rundir import RunDirectory, RunInfo
 from conformance.kube.cluster import Cluster
 from conformance.kube.manifest import CONFIG_MAP
 from conformance.kube.registration import Registration
+from conformance.sandbox.preflight import Finding
 from tests.unit.kube.apiserver import Server
 from tests.unit.plugin.test_session import BINDING
 
@@ -33,11 +34,28 @@ def test_list_prints_every_requirement_as_json_and_as_text() -> None:
     assert all(entry["id"] in text for entry in listed)
 
 
-def test_doctor_ends_with_three_when_something_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+@pytest.mark.parametrize(("lacking", "status"), [("root", 3), ("/dev/kvm", 0)])
+def test_doctor_tells_a_lack_from_a_hint(lacking: str, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [
+        Finding("root", lacking != "root", "uid 1000", "run as root"),
+        Finding("/dev/kvm", lacking != "/dev/kvm", "not there", "enable nesting", required=False),
+    ]
+    monkeypatch.setattr(doctoring, "preflight", lambda *_: found)
     result = runner.invoke(app, ["doctor"])
-    assert result.exit_code == 3
-    assert "fix: run as root" in result.stdout
+    assert result.exit_code == status
+    assert f"fix: {'run as root' if lacking == 'root' else 'enable nesting'}" in result.stdout
+
+
+def test_doctor_installs_only_what_is_missing_and_looks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = [
+        [Finding("crun", False, "not found", "install crun", packages=("crun",))],
+        [Finding("crun", True, "there")],
+    ]
+    installed: list[str] = []
+    monkeypatch.setattr(doctoring, "preflight", lambda *_: looks.pop(0))
+    monkeypatch.setattr(doctoring, "install_packages", lambda packages, progress: installed.extend(packages))
+    assert runner.invoke(app, ["doctor", "--install"]).exit_code == 0
+    assert installed == ["crun"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Installing a binding and undoing it, the run directory, and the machine's preflight."""
+"""Installing a binding and undoing it, and the run directory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import pytest
 
 from conformance.cluster.install import Installation, InstallationFailed, undo
 from conformance.cluster.kubeconfig import KubeconfigProvider
-from conformance.cluster.preflight import Finding, sandbox_findings
 from conformance.cluster.provider import ProviderError
 from conformance.cluster.rundir import RUN_LABEL, RunDirectory, all_runs, is_alive, start_time
 from conformance.kube.cluster import Cluster
@@ -119,13 +118,3 @@ def test_a_run_is_told_from_a_dead_one_and_from_a_reused_pid(tmp_path: Path, mon
     assert (directory.path / "keys" / "client").stat().st_mode & 0o777 == 0o600
     directory.remove()
     assert not list(all_runs())
-
-
-def test_findings_say_what_lacks_and_how_to_mend_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    findings = {finding.name: finding for finding in sandbox_findings(tmp_path, cached=False)}
-    assert findings["root"] == Finding("root", False, "uid 1000", "run as root, for instance with sudo")
-    assert findings["mmdebstrap"].fix == "apt-get install mmdebstrap"
-    assert "mmdebstrap" not in {finding.name for finding in sandbox_findings(tmp_path, cached=True)}
-    assert all(finding.ok or finding.fix for finding in findings.values())
