@@ -26,7 +26,9 @@ async def _portforward(request: web.Request) -> web.StreamResponse:
         return _status(404, "NotFound", 'virtualmachineinstance.kubevirt.io "missing" not found')
     if name == "refused":
         return _status(500, "InternalError", "Internal error occurred: dialing VM: connection refused")
-    socket = web.WebSocketResponse(protocols=["plain.kubevirt.io"], heartbeat=PING_SECONDS, max_msg_size=0)
+    socket = web.WebSocketResponse(
+        protocols=["plain.kubevirt.io"], heartbeat=None if name == "bulk" else PING_SECONDS, max_msg_size=0
+    )
     await socket.prepare(request)
     if name == "closing":
         await socket.close(code=4001, message=b"enough")
@@ -49,8 +51,9 @@ async def _exec(request: web.Request) -> web.StreamResponse:
     await socket.send_bytes(b"\x02warning\n")
     if request.query.get("stdin") in ("1", "true", "True"):
         async for message in socket:
-            if len(message.data) > 1:
-                await socket.send_bytes(b"\x01" + message.data[1:])
+            data = message.data.encode() if isinstance(message.data, str) else message.data
+            if len(data) > 1:
+                await socket.send_bytes(b"\x01" + data[1:])
                 break
     causes = [{"reason": "ExitCode", "message": "3"}]
     text = "command terminated with non-zero exit code: exit status 3"
@@ -62,7 +65,7 @@ async def _exec(request: web.Request) -> web.StreamResponse:
 
 async def _log(request: web.Request) -> web.StreamResponse:
     """Two lines, the second a moment later when following."""
-    response = web.StreamResponse()
+    response = web.StreamResponse(headers={"Content-Type": "text/plain"})
     await response.prepare(request)
     await response.write(b"first\n")
     if request.query.get("follow") in ("true", "1"):

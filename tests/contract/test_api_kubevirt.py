@@ -8,6 +8,11 @@ import pytest
 
 from tests.contract.harness import Api, Body, Sandbox
 
+QUANTITY = (
+    r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|"
+    r"([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
+)
+
 
 @pytest.fixture
 def instances(namespace: str, sandbox: Sandbox) -> str:
@@ -115,9 +120,8 @@ def registration(value: object) -> Body:
         ("text", ': Invalid value: "string": {0} in body must be of type object: "string"'),
         (
             {"computeResourceOverhead": {"requests": {"memory": "x"}}},
-            '.computeResourceOverhead.requests.memory: Invalid value: "x": {0}.computeResourceOverhead.requests.memory in '
-            "body should match '^(\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+"
-            "(\\.[0-9]*)?)|(\\.[0-9]+))))?$'",
+            '.computeResourceOverhead.requests.memory: Invalid value: "x": {0}.computeResourceOverhead.requests.memory '
+            f"in body should match '{QUANTITY}'",
         ),
     ],
 )
