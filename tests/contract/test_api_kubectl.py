@@ -109,6 +109,19 @@ def test_create_namespace_config_map_and_secret(kubectl: Kubectl, name: str) -> 
     kubectl("delete", "namespace", name)
 
 
+def test_create_account_role_and_binding(kubectl: Kubectl, api: Api, namespace: str, name: str) -> None:
+    assert "created" in kubectl("create", "serviceaccount", name)
+    assert kubectl("create", "token", name, "--duration=1h").count(".") == 2
+    assert "created" in kubectl("create", "role", name, "--verb=get,list", "--resource=pods", "--resource-name=a")
+    assert "created" in kubectl("create", "rolebinding", name, f"--role={name}", f"--serviceaccount={namespace}:{name}")
+    path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
+    rule = {"apiGroups": [""], "resourceNames": ["a"], "resources": ["pods"], "verbs": ["get", "list"]}
+    assert api.get(f"{path}/roles/{name}").expect(200)["rules"] == [rule]
+    binding = api.get(f"{path}/rolebindings/{name}").expect(200)
+    assert binding["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name}
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": name, "namespace": namespace}]
+
+
 def test_auth_tells_who_and_what(kubectl: Kubectl, sandbox: Sandbox) -> None:
     assert "sandbox-admin" in kubectl("auth", "whoami")
     assert kubectl("auth", "can-i", "create", "pods").strip() == "yes"
