@@ -12,6 +12,8 @@ from pathlib import Path
 from aiohttp import WSMsgType, web
 
 PING_SECONDS = 0.1
+ENDED: set[str] = set()
+"""The VMIs whose portforward has ended, as the backend saw it."""
 
 
 def _status(code: int, reason: str, message: str) -> web.Response:
@@ -37,9 +39,12 @@ async def _portforward(request: web.Request) -> web.StreamResponse:
         assert request.transport
         request.transport.abort()
         return socket
-    async for message in socket:
-        if message.type is WSMsgType.BINARY:
-            await socket.send_bytes(message.data)
+    try:
+        async for message in socket:
+            if message.type is WSMsgType.BINARY:
+                await socket.send_bytes(message.data)
+    finally:
+        ENDED.add(name)
     return socket
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -75,14 +77,28 @@ def test_patch_label_and_wait(kubectl: Kubectl, widget: Body, widgets: Widgets) 
 
 
 def test_watch_prints_rows(kubeconfig: Path, widgets: Widgets, widget: Body, api: Api) -> None:
-    line = [str(KUBECTL), f"--kubeconfig={kubeconfig}", f"--namespace={widgets.namespace}", "get", "wg", "-w"]
+    """kubectl skips the first event of a watch, so the change is repeated until it was seen."""
     name = widget["metadata"]["name"]
-    with subprocess.Popen([*line, name, "--no-headers"], stdout=subprocess.PIPE, text=True) as process:
+    line = [str(KUBECTL), f"--kubeconfig={kubeconfig}", f"--namespace={widgets.namespace}", "get", "wg", "-w", name]
+    with subprocess.Popen([*line, "--no-headers"], stdout=subprocess.PIPE) as process:
         assert process.stdout
-        assert process.stdout.readline().split()[:2] == [name, "1"]
-        api.patch(f"{widgets.path}/{name}", {"spec": {"size": 7}}).expect(200)
-        assert process.stdout.readline().split()[:2] == [name, "7"]
-        process.terminate()
+        try:
+            assert _printed(process.stdout.fileno()).split()[:2] == [name, "1"]
+            rows = ""
+            for size in (2, 3, 4, 5, 6):
+                api.patch(f"{widgets.path}/{name}", {"spec": {"size": size}}).expect(200)
+                rows += _printed(process.stdout.fileno(), 1)
+                if rows:
+                    break
+            assert rows.split()[:2] == [name, str(size)]
+        finally:
+            process.terminate()
+
+
+def _printed(descriptor: int, seconds: float = 10) -> str:
+    """What a process prints next, up to a time."""
+    ready, _, _ = select.select([descriptor], [], [], seconds)
+    return os.read(descriptor, 65_536).decode() if ready else ""
 
 
 def test_describe_shows_events(kubectl: Kubectl, api: Api, namespace: str, widget: Body) -> None:

@@ -52,6 +52,26 @@ def test_pod_without_containers_is_invalid(api: Api, pods: str, name: str) -> No
     assert refusal["details"]["causes"][0]["field"].startswith("spec.containers")
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"containers": "x"},
+        {"containers": ["x"]},
+        {"initContainers": 5},
+        {"containers": [{"name": "main", "resources": {"limits": 5}}]},
+        {"volumes": {}},
+    ],
+)
+def test_garbage_in_a_pod_is_refused(api: Api, pods: str, name: str, spec: Body) -> None:
+    assert api.post(pods, pod_body(name, **spec)).status in (400, 422)
+
+
+def test_odd_status_does_not_hide_the_table(api: Api, sandbox: Sandbox, pod: str, pods: str, name: str) -> None:
+    api.patch(f"{pod}/status", {"status": {"containerStatuses": [5]}}).expect(200)
+    table = api.get(pods, accept="application/json;as=Table;v=v1;g=meta.k8s.io").expect(200)
+    assert name in [row["cells"][0] for row in table["rows"]]
+
+
 def test_strategic_patch_merges_containers_by_name(api: Api, pod: str) -> None:
     change = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "main", "image": "other:2"}]}}
     patched = api.patch(pod, change, STRATEGIC_MERGE_PATCH).expect(200)

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from kubernetes.stream import stream
 from kubernetes.stream.ws_client import create_websocket
-from websocket import ABNF, WebSocketBadStatusException
+from websocket import ABNF, WebSocketBadStatusException, WebSocketException
 
-from tests.contract.backend import PING_SECONDS
-from tests.contract.harness import Api, Sandbox
+from tests.contract.backend import ENDED, PING_SECONDS
+from tests.contract.harness import Api, Sandbox, eventually
 
 PLAIN = "plain.kubevirt.io"
 
@@ -92,10 +92,21 @@ def test_close_code_and_reason_are_passed_on(api: Api, sandbox: Sandbox, namespa
     assert (opcode, int.from_bytes(payload[:2], "big"), payload[2:]) == (ABNF.OPCODE_CLOSE, 4001, b"enough")
 
 
+@pytest.mark.parametrize("ending", ["close", "abort"])
+def test_client_ending_ends_the_backend(api: Api, sandbox: Sandbox, namespace: str, name: str, ending: str) -> None:
+    with websocket(api, portforward_path(namespace, name)) as connection:
+        connection.send(b"hello", ABNF.OPCODE_BINARY)
+        assert receive(connection, 5) == b"hello"
+        assert name not in ENDED
+        if ending == "abort":
+            connection.shutdown()
+    eventually("the backend's side ends", lambda: name in ENDED, 3)
+
+
 def test_lost_backend_ends_the_client(api: Api, sandbox: Sandbox, namespace: str) -> None:
     with websocket(api, portforward_path(namespace, "dropping")) as connection:
         begin = time.monotonic()
-        with pytest.raises((OSError, Exception)):
+        with pytest.raises((OSError, WebSocketException)):
             receive(connection, 1)
         assert time.monotonic() - begin < 3
 

@@ -22,7 +22,7 @@ from conformance.sandbox.apiserver.errors import (
     too_large,
     unsupported_media_type,
 )
-from conformance.sandbox.apiserver.operations import DeleteOptions, Validation, WriteOptions
+from conformance.sandbox.apiserver.options import DeleteOptions, Validation, WriteOptions
 
 MAX_BODY = 3 << 20
 """Bytes; Kubernetes' own limit for a request body."""
