@@ -17,7 +17,6 @@ EPHEMERAL_DISKS = "/var/run/kubevirt-ephemeral-disks"
 GUESTS = "/run/kubevirt/guests"
 QUIT_SIGNAL = signal.SIGUSR1
 """Tells the entry point to end libvirtd, and then itself, with status 0."""
-_CAPABILITIES = "/var/cache/libvirt/qemu/capabilities"
 
 _QEMU_CONF = """\
 # Everything in this container is one user and one cgroup already.
@@ -112,14 +111,11 @@ def compute_mounts(shared: Path, guests: Path, pod: PodLike) -> tuple[ComputeMou
     guest images.
     """
     own = pod_directory(shared, pod)
-    capabilities = shared / "capabilities"
     mounts = (
         ComputeMount(shared, str(shared)),
         ComputeMount(guests, GUESTS, read_only=True),
         ComputeMount(own / "consoles", CONSOLES.removeprefix("/var")),
         ComputeMount(own / "disks", EPHEMERAL_DISKS.removeprefix("/var")),
-        # What libvirt learnt of QEMU by asking it: half a second that only the first pod has to spend.
-        ComputeMount(capabilities, _CAPABILITIES),
     )
     for mount in mounts:
         mount.source.mkdir(parents=True, exist_ok=True)
