@@ -19,9 +19,13 @@ from conformance.kube.errors import ApiError
 from conformance.kube.timeouts import Deadline
 
 _LOGIN = r"(?P<login>login: *\Z)|(?P<password>[Pp]assword: *\Z)|(?P<prompt>[#$] *\Z)"
+_LOGIN_STEPS = 6
+_SETTLE = 0.2
 _INLINE = 600
 _CHUNK = 900
 _RETAKES = 5
+# kernel messages would be mixed into the output of commands
+_QUIET_KERNEL = "dmesg -n 1 2>/dev/null || sudo -n dmesg -n 1 2>/dev/null || true"
 
 
 class ConsoleShell:
@@ -38,16 +42,16 @@ class ConsoleShell:
         """Boot to a shell; returns at once when logged in already. Raises ConsoleUnusable when time is over."""
         deadline = deadline or Deadline.patience(self._login_seconds)
         while not self._ready:
+            if deadline.expired():
+                raise ConsoleUnusable(self.guest, f"no shell within {deadline.seconds:.0f} s", self.tail()[-3000:])
             try:
-                if self._log_in_once(deadline):
-                    self._ready = True
-                    self.run(self._quiet_kernel())
+                self._ready = self._log_in_once(deadline)
             except ConsoleTaken:
-                pass
+                continue
             except ApiError as error:
                 raise ConsoleUnusable(self.guest, str(error), self.tail()) from error
-            if not self._ready and deadline.expired():
-                raise ConsoleUnusable(self.guest, f"no shell within {deadline.seconds:.0f} s", self.tail()[-3000:])
+            if self._ready:
+                self.run(_QUIET_KERNEL)
 
     def run(self, command: str, *, timeout: float = 60.0, check: bool = False) -> CommandResult:
         """See :class:`~conformance.guest.shell.Shell`."""
@@ -89,22 +93,29 @@ class ConsoleShell:
 
     def _log_in_once(self, deadline: Deadline) -> bool:
         """Answer what the console asks now; True when a shell of ours answered."""
-        self._console.send("\n")
+        if not re.search(_LOGIN, self._console.drain(_SETTLE)):
+            self._console.send("\n")
+        for _ in range(_LOGIN_STEPS):
+            asked = self._asked_for(max(0.1, deadline.remaining(at_most=10.0)))
+            if asked is None:
+                return self._synchronised(1.0)  # a shell of ours, from before a takeover, prints no prompt
+            if asked["prompt"]:
+                # cat keeps the shell off the terminal: no prompt, no echo, no line editing, no job control
+                self._console.send("stty -echo 2>/dev/null; cat | sh\n")
+                return self._synchronised(max(1.0, deadline.remaining(at_most=15.0)))
+            self._console.send((self._image.user if asked["login"] else self._image.password) + "\n")
+        return False
+
+    def _asked_for(self, seconds: float) -> re.Match[str] | None:
+        """The last question in what comes; a question that is asked again at once (getty does) counts once."""
         try:
-            asked = self._console.expect(_LOGIN, max(0.1, deadline.remaining(at_most=5.0)))
+            asked = self._console.expect(_LOGIN, seconds)
         except ConsoleSilent:
-            return self._synchronised(1.0)  # a shell of ours, from before a takeover, prints no prompt
-        if asked["login"]:
-            self._console.send(self._image.user + "\n")
-            asked = self._console.expect(_LOGIN, max(0.1, deadline.remaining(at_most=15.0)))
-        if asked["password"]:
-            self._console.send(self._image.password + "\n")
-            asked = self._console.expect(_LOGIN, max(0.1, deadline.remaining(at_most=20.0)))
-        if not asked["prompt"]:
-            return False
-        # cat keeps the shell off the terminal: no prompt, no echo, no line editing, no job control
-        self._console.send("stty -echo 2>/dev/null; cat | sh\n")
-        return self._synchronised(max(1.0, deadline.remaining(at_most=15.0)))
+            return None
+        while again := re.search(_LOGIN, self._console.drain(_SETTLE)):
+            asked = again
+            self._console.skip()
+        return asked
 
     def _synchronised(self, seconds: float) -> bool:
         word = f"kbc-{secrets.token_hex(4)}"
@@ -133,10 +144,6 @@ class ConsoleShell:
             self._console.send("\x03\n")
         except ConsoleTaken:
             return
-
-    def _quiet_kernel(self) -> str:
-        """Kernel messages would be mixed into the output of commands."""
-        return "dmesg -n 1 2>/dev/null || sudo -n dmesg -n 1 2>/dev/null || true"
 
     # -- one command ----------------------------------------------------------------------------------------------
 

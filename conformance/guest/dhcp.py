@@ -20,10 +20,12 @@ if command -v networkctl >/dev/null 2>&1 && networkctl --no-pager status "$nic" 
   echo systemd-networkd; exit 0
 fi
 for p in /proc/[0-9]*; do
-  c=$(tr '\000' ' ' < $p/cmdline 2>/dev/null) || continue
-  case $c in
-    *udhcpc*" $nic "*|*udhcpc*" -i$nic "*|*udhcpc*" -i $nic"*) echo "udhcpc ${p##*/}"; exit 0 ;;
-    *dhcpcd*) found=dhcpcd ;;
+  read -r name 2>/dev/null < $p/comm || continue
+  case $name in
+    dhcpcd) found=dhcpcd ;;
+    udhcpc|busybox)
+      c=$(tr '\000' ' ' < $p/cmdline)
+      case $c in *udhcpc*" -i $nic "*|*udhcpc*" -i$nic "*) echo "udhcpc ${p##*/}"; exit 0 ;; esac ;;
   esac
 done
 [ -n "$found" ] && echo "$found"
@@ -33,13 +35,14 @@ _RENEW: dict[ClientKind, str] = {
     # a new activation of the same profile makes NetworkManager ask again for the address it holds
     "NetworkManager": 'nmcli -w 60 connection up "$(nmcli -g GENERAL.CONNECTION device show {nic})"',
     "systemd-networkd": "networkctl renew {nic}",
-    "dhcpcd": "dhcpcd --rebind {nic}",
+    "dhcpcd": "dhcpcd --renew {nic}",
     "udhcpc": "kill -USR1 {pid}",
 }
 _RELEASE_AND_RENEW: dict[ClientKind, str] = {
     "NetworkManager": "nmcli -w 30 device disconnect {nic} && nmcli -w 60 device connect {nic}",
     "systemd-networkd": "networkctl down {nic} && networkctl up {nic}",
-    "dhcpcd": "dhcpcd --release {nic}; dhcpcd {nic}",
+    # releasing ends a dhcpcd that served this NIC alone, and is waited for; one that serves all NICs takes it up again
+    "dhcpcd": "dhcpcd --release {nic}; setsid dhcpcd --nobackground {nic} >/dev/null 2>&1 </dev/null &",
     # udhcpc gives the lease back on USR2 and then waits for USR1
     "udhcpc": "kill -USR2 {pid} && sleep 1 && kill -USR1 {pid}",
 }

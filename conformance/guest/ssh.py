@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from typing import Self
@@ -68,6 +69,13 @@ class SshShell:
         if check and not result.ok:
             raise CommandFailed(self.guest, result)
         return result
+
+    def open_terminal(self, columns: int, lines: int) -> paramiko.Channel:
+        """A login shell on a terminal of that size, for a person."""
+        channel = self._transport.open_session()
+        channel.get_pty(os.environ.get("TERM", "vt100"), columns, lines)
+        channel.invoke_shell()
+        return channel
 
     def close(self) -> None:
         self._transport.close()

@@ -97,7 +97,7 @@ class Console:
         self._buffer = b""
 
     def drain(self, seconds: float) -> str:
-        """What comes until the console is silent, at most for ``seconds``; keeps it for ``expect``."""
+        """Read for ``seconds``; returns all that was not expected yet, and keeps it for ``expect``."""
         self.connect()
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:

@@ -36,7 +36,8 @@ class WebSocket(Protocol):
     """What we use of ``websocket.WebSocket``. ``sock`` is the TCP or TLS socket."""
 
     sock: Any
-    subprotocol: str | None
+
+    def getheaders(self) -> Mapping[str, str] | None: ...
 
     def recv_data(self, control_frame: bool = False) -> tuple[int, bytes]: ...
 

@@ -25,7 +25,7 @@ from conformance.kube.cluster import Cluster
 from conformance.kube.errors import ConnectionLost, KubeError
 from conformance.kube.official import WebSocket
 from conformance.kube.outcome import EnvironmentFault
-from conformance.kube.streams import CHANNELS, open_websocket, pending
+from conformance.kube.streams import CHANNELS, chosen_subprotocol, open_websocket, pending
 
 _STDIN, _STDOUT, _STDERR, _ERROR, _CLOSE = 0, 1, 2, 3, 255
 _CHUNK = 16384
@@ -68,7 +68,7 @@ class PodProcess:
     def __init__(self, stream: WebSocket, what: str, argv: tuple[str, ...]) -> None:
         self.what, self.argv = what, argv
         self._stream, self._started = stream, time.monotonic()
-        self._half_close = stream.subprotocol == "v5.channel.k8s.io"
+        self._half_close = chosen_subprotocol(stream) == "v5.channel.k8s.io"
         self._outbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._wake, self._woken = socket.socketpair()
         self._changed = threading.Condition()

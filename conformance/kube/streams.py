@@ -64,6 +64,12 @@ def as_socket(stream: WebSocket, name: str) -> socket.socket:
     return theirs
 
 
+def chosen_subprotocol(stream: WebSocket) -> str:
+    """What the server chose; the library knows it only for subprotocols that were asked for in its own way."""
+    headers = stream.getheaders() or {}
+    return next((value for name, value in headers.items() if name.lower() == "sec-websocket-protocol"), "")
+
+
 def pending(stream: WebSocket) -> bool:
     """Whether decrypted bytes wait inside the TLS layer, where ``select`` cannot see them."""
     count = getattr(stream.sock, "pending", None)

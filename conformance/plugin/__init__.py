@@ -5,11 +5,13 @@ Kept cheap to import: what talks to clusters is imported when a run begins.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
+from conformance.plugin.paths import data_root
 from conformance.plugin.settings import add_options, read_settings
 
 if TYPE_CHECKING:
@@ -24,6 +26,14 @@ _NAME = "binding_conformance_session"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Our option group."""
     add_options(parser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests() -> None:
+    """Let the suites import ``fixtures`` wherever they are installed."""
+    root = str(data_root())
+    if root not in sys.path:
+        sys.path.append(root)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -48,8 +58,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError("these are conformance checks: say with --binding what they shall judge")
 
 
-@pytest.fixture(scope="session")
-def run(request: pytest.FixtureRequest) -> Run:
+# the submodule of the same name takes the attribute "run" of this package
+@pytest.fixture(scope="session", name="run")
+def the_run(request: pytest.FixtureRequest) -> Run:
     """The run: binding, cluster, ledger, timeouts, nodes, keys (:class:`conformance.plugin.run.Run`)."""
     from conformance.plugin.session import current_run
 

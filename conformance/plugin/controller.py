@@ -49,6 +49,7 @@ class ControllerSession(ItemHooks):
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Cluster and binding, before xdist starts its workers."""
         signal.signal(signal.SIGTERM, _interrupt)
+        self._terminal.quiet()
         try:
             binding = load_binding(resolve(self.settings.binding, fixtures_directory()))
             for warning in binding.warnings:

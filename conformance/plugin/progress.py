@@ -31,6 +31,12 @@ class Terminal:
             reporter.write_line(text, **({colour: True} if colour else {}))
             reporter.flush()
 
+    def quiet(self) -> None:
+        """No file names between the lines: each check has its own."""
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if isinstance(reporter, pytest.TerminalReporter):
+            reporter.showfspath = False
+
     def step(self, text: str) -> None:
         """Say what is being done, with the seconds since the start."""
         self.line(f"[{time.monotonic() - self._started:6.1f} s] {text}")

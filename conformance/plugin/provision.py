@@ -30,7 +30,9 @@ def make_provider(settings: Settings) -> Provider:
         return KubeconfigProvider(_kubeconfig(settings), settings.context)
     from conformance.cluster.sandbox import SandboxProvider  # only where a sandbox is wanted
 
-    return SandboxProvider(settings.sandbox)
+    return SandboxProvider(
+        settings.sandbox, detach=settings.keep_on_failure, kubevirt_version=settings.kubevirt_version
+    )
 
 
 def _kubeconfig(settings: Settings) -> Path:

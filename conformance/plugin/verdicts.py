@@ -3,7 +3,7 @@
 | what happened | verdict |
 |---|---|
 | the check returned, and so did its fixtures | conformant |
-| it raised AssertionError or NonConformant | non-conformant |
+| it raised AssertionError or NonConformant, or called ``pytest.fail`` | non-conformant |
 | it could not reach the guest over the network under test | non-conformant |
 | it raised anything else (an EnvironmentFault, or an error of the check itself) | inconclusive |
 | a fixture failed before the check: a precondition does not hold | inconclusive |
@@ -42,7 +42,13 @@ def is_fault_of_binding(error: BaseException) -> bool:
 
     An EnvironmentFault never does, whatever else it is; in a group one accusing exception is enough.
     """
-    return any(isinstance(leaf, _AT_FAULT) and not isinstance(leaf, EnvironmentFault) for leaf in leaves(error))
+    return any(_accuses(leaf) for leaf in leaves(error))
+
+
+def _accuses(error: BaseException) -> bool:
+    if isinstance(error, pytest.fail.Exception):
+        return not str(error).startswith("Timeout")  # pytest-timeout's last resort says nothing about the binding
+    return isinstance(error, _AT_FAULT) and not isinstance(error, EnvironmentFault)
 
 
 def message_of(error: BaseException, when: str) -> str:
@@ -82,7 +88,7 @@ class ItemRecord:
             skip = Skip(SkipReason.INTERRUPTED, "the run ended during the check")
             self.parts.append(Outcome(self.requirement, Verdict.SKIPPED, message=skip.detail, skip=skip))
         else:
-            at_fault = when == "call" and (is_fault_of_binding(error) or isinstance(error, pytest.fail.Exception))
+            at_fault = when == "call" and is_fault_of_binding(error)
             verdict = Verdict.NON_CONFORMANT if at_fault else Verdict.INCONCLUSIVE
             self.parts.append(Outcome(self.requirement, verdict, message=message_of(error, when) or repr(error)))
 

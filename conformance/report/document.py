@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import yaml
@@ -28,12 +29,21 @@ class ReportFileError(ModelError):
         super().__init__("\n".join([f"{path} is no sound report", *problems]))
 
 
+_OTHER_BREAKS = re.compile("[\r\x85\u2028\u2029]")
+"""Line breaks of YAML 1.1 besides the newline, which only a double-quoted text keeps as they are."""
+
+
 class _Dumper(yaml.SafeDumper):
     """Writes text of several lines as a block, so that messages can be read."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    if _OTHER_BREAKS.search(text):
+        style: str | None = '"'
+    else:
+        style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _represent_text)
@@ -44,7 +54,7 @@ def write_report(report: Report, directory: Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / FILE_NAME
     unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(dump_report(report), encoding="utf-8", errors="backslashreplace")
+    unfinished.write_text(dump_report(report), encoding="utf-8")
     os.replace(unfinished, path)
     return path
 
@@ -63,7 +73,7 @@ def read_report(path: Path) -> Report:
 
 
 def dump_report(report: Report) -> str:
-    """Return a report as YAML text."""
+    """Return a report as YAML text. A lone surrogate (bytes of a guest that were no UTF-8) becomes its escape."""
     file = to_file(report)
     data = file.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)

@@ -4,7 +4,6 @@ import pytest
 
 from fixtures.measure import Measure
 from fixtures.migrations import Migration
-from fixtures.reach import wait_reached
 from fixtures.session import ClientPods
 
 SIZE = 64 * 1024
@@ -26,10 +25,9 @@ def test_vm_is_reachable_both_ways(migration: Migration, client_pods: ClientPods
     Expected:
     * Both work within the time limit.
     """
-    machine, pod = migration.machine, client_pods[migration.view.node]
-    deadline = migration.deadline(machine.run.timeouts.migration_reachable)
-    measure(wait_reached(machine, pod, machine.pod_address(), deadline))
+    measure(migration.reached.measured("reached again", "until SSH from a pod on the old node reached the guest"))
+    pod = client_pods[migration.view.node]
     with pod.serve("tcp") as server:
-        echo = machine.guest.client().tcp_echo(server.host, server.port, size=SIZE)
+        echo = migration.machine.guest.client().tcp_echo(server.host, server.port, size=SIZE)
     measure(echo)
     assert echo.intact, f"of {echo.sent} bytes to the pod on {pod.node}, {echo.received} came back: {echo.error}"

@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.kube.wait import wait_until
 from conformance.model import Capability
 from fixtures.machines import NETWORK
+from fixtures.measure import Measure
 from fixtures.migrations import Migration
 
 
 @pytest.mark.xdist_group("migration")
 @pytest.mark.requirement("MIG-005")
-def test_status_follows_the_vm(migration: Migration) -> None:
+def test_status_follows_the_vm(migration: Migration, measure: Measure) -> None:
     """Within 30 s of the migration the status has the address of the new pod, with sticky the same as before.
 
     Preconditions:
@@ -23,14 +23,6 @@ def test_status_follows_the_vm(migration: Migration) -> None:
     * It has, within the time limit.
     * With sticky, the address is the one from before.
     """
-    machine = migration.machine
-    wanted = machine.pod_addresses()
-    view = wait_until(
-        f"one of {', '.join(wanted)} in the status of {machine.ref}",
-        machine.view,
-        migration.deadline(machine.run.timeouts.migration_addresses),
-        until=lambda seen: seen.address(NETWORK) in wanted,
-        saw=lambda seen: str(seen.interfaces),
-    )
-    if Capability.STICKY in machine.run.binding.capabilities:
-        assert view.address(NETWORK) == migration.view.address(NETWORK)
+    measure(migration.status.measured("status address", "until the status had the new pod's address"))
+    if Capability.STICKY in migration.machine.run.binding.capabilities:
+        assert migration.machine.view().address(NETWORK) == migration.view.address(NETWORK)

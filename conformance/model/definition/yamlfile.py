@@ -5,6 +5,7 @@ Dates stay text, duplicate keys and keys that are no strings are problems, recur
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,6 +131,12 @@ class _Converter:
 
     def _scalar(self, node: yaml.ScalarNode, path: FieldPath) -> JsonValue:
         value = self._loader.construct_object(node)
+        if isinstance(value, float) and not math.isfinite(value):
+            self._findings.error(path, "JSON cannot hold this number", "write a finite number or text")
+            return None
+        if isinstance(value, str) and not _is_unicode(value):
+            self._findings.error(path, "the text has half a surrogate pair", "write the character itself")
+            return None
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
         self._findings.error(path, f"JSON cannot hold a value of type {type(value).__name__}", "write it as text")
@@ -141,8 +148,8 @@ class _Converter:
         result: JsonObject = {}
         for key_node, value_node in node.value:
             key = self._loader.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                key = str(key_node.value)
+            if not isinstance(key, str) or not _is_unicode(key):
+                key = ascii(key) if isinstance(key, str) else str(key_node.value)
                 self._findings.error(
                     (*path, key), "this key is no text for YAML", f'put it in quotes: "{key}"', value=key
                 )
@@ -158,3 +165,8 @@ class _Converter:
                 self._lines[*path, key] = key_node.start_mark.line + 1
                 self._findings.error((*path, key), "the key is there twice", "keep one of them", value=key)
             seen.add(key)
+
+
+def _is_unicode(text: str) -> bool:
+    """Tell whether a text can be written as UTF-8: YAML escapes can make halves of surrogate pairs."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -12,7 +12,8 @@ from conformance.sandbox.apiserver.admission import AdmissionRequest, User
 from conformance.sandbox.apiserver.auth import Authorizer, review_attributes
 from conformance.sandbox.apiserver.errors import KubeObject, StatusError, bad_request
 from conformance.sandbox.apiserver.metadata import now, timestamp
-from conformance.sandbox.apiserver.operations import DeleteOptions, Operations, WriteOptions, private_copy
+from conformance.sandbox.apiserver.operations import Operations
+from conformance.sandbox.apiserver.options import DeleteOptions, WriteOptions, private_copy
 from conformance.sandbox.apiserver.resources import Resource
 from conformance.sandbox.apiserver.tokens import ISSUER, TokenIssuer
 

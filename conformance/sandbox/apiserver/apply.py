@@ -41,7 +41,8 @@ def apply_configuration(
     taken = {path for _, path in conflicts}
     others = [manager.without(taken) for manager in others]
     merged = orjson.loads(orjson.dumps(_merge(live, applied, schema)))
-    _remove_dropped(merged, (earlier - wanted.keys()), others, schema)
+    kept = {*wanted, *(path for manager in others for path in manager.paths)}
+    _remove_dropped(merged, earlier - wanted.keys(), kept, schema)
     return merged, [*others, _applied(applier, frozenset(wanted), earlier, managers_of(live))]
 
 
@@ -121,12 +122,12 @@ def _merge_items(live: list[Any], applied: list[Any], keys: tuple[str, ...], sch
     return merged
 
 
-def _remove_dropped(merged: KubeObject, dropped: frozenset[Path], others: list[Manager], schema: RawSchema) -> None:
-    """Remove paths that nobody owns any more. A list item goes as a whole, unless another manager owns part of it."""
-    owned = {path[:length] for manager in others for path in manager.paths for length in range(1, len(path) + 1)}
+def _remove_dropped(merged: KubeObject, dropped: frozenset[Path], kept: set[Path], schema: RawSchema) -> None:
+    """Remove paths that nobody owns any more. A list item goes as a whole, unless somebody owns part of it."""
+    owned = {path[:length] for path in kept for length in range(1, len(path) + 1)}
     for path in sorted(dropped, key=len):
         if path not in owned and not _identifies_item(path):
-            _remove(merged, path, schema)
+            _remove(merged, path, owned, schema)
 
 
 def _identifies_item(path: Path) -> bool:
@@ -134,22 +135,24 @@ def _identifies_item(path: Path) -> bool:
     return len(path) > 1 and path[-2].startswith("k:") and path[-1][2:] in orjson.loads(path[-2][2:])
 
 
-def _remove(node: Any, path: Path, schema: RawSchema) -> None:
-    """Remove one path where it exists. A container that this empties goes too; those around it stay."""
-    container: tuple[Any, Any] | None = None
-    for element in path[:-1]:
+def _remove(node: Any, path: Path, owned: set[Path], schema: RawSchema) -> None:
+    """Remove one path where it exists, and the containers that this empties as far as nobody owns them.
+
+    A top-level field (`spec`) stays, even empty.
+    """
+    trail: list[tuple[Any, Any]] = []
+    for element in path:
         index = _index(node, element, schema)
         if index is None:
             return
-        container = node, index
+        trail.append((node, index))
         schema = child(schema, element[2:]) if element.startswith("f:") else items(schema)
         node = node[index]
-    index = _index(node, path[-1], schema)
-    if index is None:
-        return
-    del node[index]
-    if not node and container and isinstance(container[0], dict):
-        del container[0][container[1]]
+    for depth in range(len(path), 1, -1):
+        container, index = trail[depth - 1]
+        if depth < len(path) and (container[index] or path[:depth] in owned):
+            return
+        del container[index]
 
 
 def _index(node: object, element: str, schema: RawSchema) -> str | int | None:

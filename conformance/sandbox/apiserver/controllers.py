@@ -13,7 +13,8 @@ from typing import Any
 from conformance.sandbox.apiserver.crds import established, resources_of
 from conformance.sandbox.apiserver.errors import KubeObject, StatusError
 from conformance.sandbox.apiserver.kinds import CRD_FINALIZER, CRDS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS
-from conformance.sandbox.apiserver.operations import FOREGROUND, INTERNAL, DeleteOptions, Operations, private_copy
+from conformance.sandbox.apiserver.operations import Operations
+from conformance.sandbox.apiserver.options import FOREGROUND, INTERNAL, DeleteOptions, private_copy
 from conformance.sandbox.apiserver.resources import Resource, ResourceKey
 from conformance.sandbox.apiserver.store import Change
 from conformance.sandbox.apiserver.tokens import TokenIssuer

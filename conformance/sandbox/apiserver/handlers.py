@@ -22,7 +22,8 @@ from conformance.sandbox.apiserver.errors import (
     method_not_allowed,
     unsupported_media_type,
 )
-from conformance.sandbox.apiserver.operations import Operations, WriteOptions, private_copy
+from conformance.sandbox.apiserver.operations import Operations
+from conformance.sandbox.apiserver.options import WriteOptions, private_copy
 from conformance.sandbox.apiserver.patch import (
     APPLY_PATCH,
     JSON_PATCH,

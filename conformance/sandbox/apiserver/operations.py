@@ -8,25 +8,19 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
-import orjson
-
-from conformance.sandbox.apiserver.admission import AdmissionDenied, AdmissionHook, AdmissionRequest, Operation, User
+from conformance.sandbox.apiserver.admission import AdmissionDenied, AdmissionHook, AdmissionRequest, Operation
 from conformance.sandbox.apiserver.apply import apply_configuration
 from conformance.sandbox.apiserver.crds import CrdRules
 from conformance.sandbox.apiserver.errors import Cause, KubeObject, StatusError, bad_request
 from conformance.sandbox.apiserver.kinds import CRDS, NAMESPACES, PLAIN, KindRules, built_in_rules
 from conformance.sandbox.apiserver.metadata import decode_metadata, metadata_causes, now, timestamp
+from conformance.sandbox.apiserver.options import FOREGROUND, DeleteOptions, WriteOptions, private_copy
 from conformance.sandbox.apiserver.ownership import Manager, flatten, managers_of, record, take_over
 from conformance.sandbox.apiserver.resources import Registry, Resource, ResourceKey
 from conformance.sandbox.apiserver.store import Store
-
-Validation = Literal["Strict", "Warn", "Ignore"]
-FOREGROUND = "foregroundDeletion"
-SYSTEM = User("system:apiserver", groups=("system:masters",))
 
 _SERVER_OWNED = (
     *("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"),
@@ -34,44 +28,6 @@ _SERVER_OWNED = (
 )
 _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
-
-
-@dataclass(frozen=True)
-class WriteOptions:
-    """What a write request carries besides its body. Warnings are appended for the client."""
-
-    user: User = SYSTEM
-    manager: str = "unknown"
-    validation: Validation = "Warn"
-    dry_run: bool = False
-    subresource: str = ""
-    patch: bool = False
-    admit: bool = True
-    warnings: list[str] = field(default_factory=list)
-
-    def on(self, subresource: str) -> WriteOptions:
-        """The same options for a write to a subresource."""
-        return replace(self, subresource=subresource)
-
-
-INTERNAL = WriteOptions(manager="apiserver", validation="Ignore", admit=False)
-"""Writes of the server's own controllers."""
-
-
-@dataclass(frozen=True)
-class DeleteOptions:
-    """`meta/v1 DeleteOptions`."""
-
-    grace_seconds: int | None = None
-    uid: str = ""
-    resource_version: str = ""
-    propagation: str = "Background"
-
-
-def private_copy(obj: KubeObject) -> KubeObject:
-    """A deep copy that may be changed."""
-    copied: KubeObject = orjson.loads(orjson.dumps(obj))
-    return copied
 
 
 class Operations:
@@ -114,8 +70,8 @@ class Operations:
             metadata.pop("generation", None)
         if resource.status_isolated:
             obj.pop("status", None)
-        self._rules(resource.key).prepare(obj, None)
         self._check(resource, obj, None, options)
+        self._prepare(resource, obj, None)
         obj = self._admit("CREATE", resource, obj, None, options)
         name = obj["metadata"]["name"]
         if self.store.get(resource.key, namespace, name):
@@ -169,8 +125,8 @@ class Operations:
         self._check_preconditions(resource, old, metadata)
         new = self._merge_parts(resource, old, body, options.subresource)
         _keep_server_owned(new["metadata"], old["metadata"])
-        self._rules(resource.key).prepare(new, old)
         self._check(resource, new, old, options)
+        self._prepare(resource, new, old)
         new = self._admit("UPDATE", resource, new, old, options)
         _keep_server_owned(new["metadata"], old["metadata"])
         if resource.counts_generations and _content(new, resource) != _content(old, resource):
@@ -315,6 +271,15 @@ class Operations:
             causes += self._rules(resource.key).causes(obj, old)
         if causes:
             raise resource.invalid(name, causes)
+
+    def _prepare(self, resource: Resource, obj: KubeObject, old: KubeObject | None) -> None:
+        """Fill in what needs code, in place. What the schema keeps unseen may be of any type: that is a 400."""
+        try:
+            self._rules(resource.key).prepare(obj, old)
+        except (TypeError, AttributeError, KeyError, ValueError) as error:
+            kind = resource.kind
+            text = f'{kind} in version "{resource.version}" cannot be handled as a {kind}: {error}'
+            raise bad_request(text) from error
 
     def _report_unknown(self, resource: Resource, unknown: list[str], options: WriteOptions) -> None:
         texts = [f'unknown field "{path}"' for path in unknown]

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, cast
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, web
 from multidict import CIMultiDict
+from yarl import URL
 
 from conformance.sandbox.apiserver.admission import User
-from conformance.sandbox.apiserver.errors import StatusError
+from conformance.sandbox.apiserver.errors import StatusError, bad_request
 
 if TYPE_CHECKING:
     from aiohttp.http_websocket import WebSocketReader
@@ -45,6 +46,8 @@ class StreamProxy:
         """Answer a request by the backend's answer; StatusError 503 when it cannot be reached."""
         try:
             if request.headers.get("Upgrade"):
+                if request.can_read_body:
+                    raise bad_request("an upgrade request carries no body")
                 return await self._upgrade(request, user)
             return await self._exchange(request, user)
         except (ClientError, ConnectionError, FileNotFoundError, EOFError) as error:
@@ -66,7 +69,7 @@ class StreamProxy:
                 connector=UnixConnector(self._path, limit=0), timeout=ClientTimeout(total=None), auto_decompress=False
             )
         headers = _forwarded(request, user, upgrade=False)
-        url = request.rel_url.with_scheme("http") if request.rel_url.absolute else f"http://backend{request.raw_path}"
+        url = URL(f"http://backend{request.raw_path}", encoded=True)
         body = request.content if request.can_read_body else None
         async with self._session.request(
             request.method, url, headers=headers, data=body, allow_redirects=False

@@ -11,6 +11,7 @@ import orjson
 import yaml
 from aiohttp import web
 
+from conformance.sandbox.apiserver import protobuf
 from conformance.sandbox.apiserver.admission import User
 from conformance.sandbox.apiserver.auth import Attributes
 from conformance.sandbox.apiserver.errors import (
@@ -21,7 +22,7 @@ from conformance.sandbox.apiserver.errors import (
     too_large,
     unsupported_media_type,
 )
-from conformance.sandbox.apiserver.operations import DeleteOptions, Validation, WriteOptions
+from conformance.sandbox.apiserver.options import DeleteOptions, Validation, WriteOptions
 
 MAX_BODY = 3 << 20
 """Bytes; Kubernetes' own limit for a request body."""
@@ -132,6 +133,8 @@ async def read_body(request: web.Request) -> object:
         raise too_large(MAX_BODY) from error
     if not data:
         return None
+    if request.content_type == protobuf.CONTENT_TYPE:
+        return _load_protobuf(data)
     if any(word in request.content_type for word in ("protobuf", "cbor", "multipart")):
         raise unsupported_media_type(_BODY_TYPES)
     try:
@@ -140,6 +143,15 @@ async def read_body(request: web.Request) -> object:
         if "yaml" not in request.content_type:
             raise bad_request(f"couldn't get version/kind; json parse error: {error}") from error
         return _load_yaml(data)
+
+
+def _load_protobuf(data: bytes) -> object:
+    try:
+        return protobuf.decode(data)
+    except protobuf.UnknownKindError as error:
+        raise unsupported_media_type(_BODY_TYPES) from error
+    except ValueError as error:
+        raise bad_request(f"unable to decode the protobuf body: {error}") from error
 
 
 def _load_yaml(data: bytes) -> object:

@@ -20,7 +20,8 @@ from conformance.sandbox.apiserver.discovery import STREAM_GROUP, STREAM_VERSION
 from conformance.sandbox.apiserver.errors import KubeObject, StatusError, bad_request, route_not_found
 from conformance.sandbox.apiserver.handlers import Call, ResourceHandlers, json_response
 from conformance.sandbox.apiserver.openapi import OpenApi
-from conformance.sandbox.apiserver.operations import INTERNAL, Operations
+from conformance.sandbox.apiserver.operations import Operations
+from conformance.sandbox.apiserver.options import INTERNAL
 from conformance.sandbox.apiserver.proxy import StreamProxy
 from conformance.sandbox.apiserver.requests import MAX_BODY, Target, parse_target, path_parts, verb_of
 from conformance.sandbox.apiserver.resources import Registry

@@ -30,6 +30,8 @@ class Change:
     type: ChangeType
     object: KubeObject
     previous: KubeObject | None
+    size: int = 0
+    """Bytes of the object as JSON (set when it is published)."""
     encoded: dict[str, bytes] = field(default_factory=dict)
     """Event lines as they go over the wire, by apiVersion: encoded once, sent to every watcher."""
 
@@ -64,6 +66,7 @@ class History:
         """Remember a change, forgetting the oldest ones beyond the bounds."""
         previous = None if change.previous is None else orjson.dumps(change.previous)
         record = _Record(change.revision, change.key, change.type, orjson.dumps(change.object), previous)
+        change.size = len(record.object)
         self._records.append(record)
         self._bytes += len(record.object) + len(record.previous or b"")
         while len(self._records) > self._max_records or self._bytes > self._max_bytes:
@@ -79,14 +82,16 @@ class History:
 
 
 class Watcher:
-    """A bounded queue of changes for one watch.
+    """A queue of changes for one watch, bounded in number and in bytes.
 
-    When its reader falls more than `limit` changes behind, the queue is emptied and `overflowed` is set: the reader
-    must end the watch, and the client lists again. So a slow client costs a bounded amount of memory.
+    When its reader falls behind by more, the queue is emptied and `overflowed` is set: the reader must end the watch,
+    and the client lists again. So a slow client costs a bounded amount of memory.
     """
 
-    def __init__(self, limit: int = 1_000) -> None:
-        self._limit = limit
+    def __init__(self, max_changes: int = 2_000, max_bytes: int = 8 << 20) -> None:
+        self._max_changes = max_changes
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._queue: deque[Change] = deque()
         self._ready = asyncio.Event()
         self.overflowed = False
@@ -95,11 +100,11 @@ class Watcher:
         """Queue a change (called by the store)."""
         if self.overflowed:
             return
-        if len(self._queue) >= self._limit:
+        self._queue.append(change)
+        self._bytes += change.size
+        if len(self._queue) > self._max_changes or self._bytes > self._max_bytes:
             self._queue.clear()
             self.overflowed = True
-        else:
-            self._queue.append(change)
         self._ready.set()
 
     async def take(self, timeout_seconds: float) -> list[Change]:
@@ -112,6 +117,7 @@ class Watcher:
         self._ready.clear()
         taken = list(self._queue)
         self._queue.clear()
+        self._bytes = 0
         return taken
 
 

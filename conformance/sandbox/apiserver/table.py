@@ -90,7 +90,10 @@ def _row(resource: Resource, obj: KubeObject, include: str) -> dict[str, Any]:
 
 def _cell(resource: Resource, column: Column, obj: KubeObject) -> Cell:
     if not column.path:
-        return PRINTERS[resource.key, column.name](obj)
+        try:
+            return PRINTERS[resource.key, column.name](obj)
+        except (TypeError, AttributeError, KeyError, ValueError):
+            return "<invalid>"  # a status may hold anything; one odd object must not hide the others
     value = next(iter(compiled_path(column.path).findall(obj)), None)
     if column.type == "date" and isinstance(value, str):
         return age(value)

@@ -124,9 +124,9 @@ class WatchStream:
 
     async def _follow(self, watcher: Watcher, start: int) -> None:
         end = time.monotonic() + self._wanted.timeout_seconds
-        next_bookmark = time.monotonic() + BOOKMARK_SECONDS
+        next_bookmark = time.monotonic() + BOOKMARK_SECONDS if self._wanted.bookmarks else end
         while (present := time.monotonic()) < end:
-            if self._wanted.bookmarks and present >= next_bookmark:
+            if present >= next_bookmark:
                 next_bookmark = present + BOOKMARK_SECONDS
                 await self._write([self._bookmark({})])
             changes = await watcher.take(min(end, next_bookmark) - present)

@@ -15,7 +15,7 @@ class _Entry:
 
 
 class Archive:
-    """A file tree in memory, all of it owned by root; `bytes()` is the archive. Parent directories come by themselves."""
+    """A file tree in memory, all of it owned by root; `bytes()` is the archive. Parents come by themselves."""
 
     def __init__(self) -> None:
         self._entries: dict[str, _Entry] = {}

@@ -104,7 +104,7 @@ def _unxz(payload: bytes) -> bytes:
 
 
 def _unpack_with(program: str, payload: bytes, tools: ForeignRoot, scratch: Path) -> bytes:
-    """Decompress with a program of the unpacked root. It complains about what follows the payload; the output counts."""
+    """Decompress with a program of the unpacked root. It complains about what follows; the output counts."""
     packed = scratch / "payload"
     packed.write_bytes(payload)
     return tools.output(program, "-d", "-q", "-c", str(packed))

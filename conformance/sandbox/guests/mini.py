@@ -50,7 +50,9 @@ _SCRIPTS = {
     "resolv": "/usr/lib/mini/resolv",
     "acpi": "/usr/lib/mini/acpi",
     "final": "/usr/lib/mini/final",
+    "sshd": "/usr/lib/mini/sshd",
     "dhcpcd-run-hooks": "/usr/lib/dhcpcd/dhcpcd-run-hooks",
+    "nohup": "/usr/bin/nohup",
     "sudo": "/usr/bin/sudo",
 }
 _DATA = {

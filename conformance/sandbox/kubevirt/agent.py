@@ -16,8 +16,11 @@ from conformance.sandbox.kubernetes.kubelet import Kubelet, RunningPod
 from conformance.sandbox.kubevirt import conditions, spec
 from conformance.sandbox.kubevirt.facts import VersionFacts
 from conformance.sandbox.kubevirt.vmistatus import interface_status, put_migratable
+from conformance.sandbox.launcher import compute
+from conformance.sandbox.launcher.container import Container
 from conformance.sandbox.launcher.launcher import Launcher
-from conformance.sandbox.launcher.netpod import PodInterfaces, setup_pod_network
+from conformance.sandbox.launcher.netpod import setup_pod_network
+from conformance.sandbox.launcher.podinterfaces import PodInterfaces
 
 SYNC_FAILED_REASON: Final = "Synchronizing with the Domain failed."
 _RETRY_FIRST_SECONDS: Final = 0.5
@@ -29,6 +32,7 @@ class Session:
     """One launcher pod of a VMI on this node, as far as it has been brought."""
 
     pod: RunningPod
+    compute: Container
     launcher: Launcher
     cache: PodInterfaces | None = None
     collected: bool = False
@@ -79,16 +83,16 @@ class NodeAgent:
         """The session of a launcher pod whose compute container runs here."""
         uid = pod["metadata"]["uid"]
         running = self._kubelet.running(uid)
-        compute = running.containers.get("compute") if running else None
-        if running is None or compute is None or running.netns is None:
+        container = running.containers.get("compute") if running else None
+        if running is None or container is None or running.netns is None:
             self._sessions.pop(uid, None)
             self.context.launchers.pop(uid, None)
             return None
         if uid not in self._sessions:
             launcher = Launcher(
-                self.node, running.ref, running.netns, compute, running.volumes.directory, self.context.shared
+                self.node, running.ref, running.netns, container, running.volumes.directory, self.context.shared
             )
-            self._sessions[uid] = Session(running, launcher)
+            self._sessions[uid] = Session(running, container, launcher)
             self.context.launchers[uid] = launcher
         return self._sessions[uid]
 
@@ -148,4 +152,4 @@ class NodeAgent:
         """Tell the sidecars, then let the compute container end as a launcher does: with status 0."""
         session.ending = True
         await session.launcher.shutdown_sidecars()
-        await session.launcher.quit()
+        await session.compute.kill(compute.QUIT_SIGNAL)

@@ -66,6 +66,8 @@ class VirtHandler(NodeAgent):
         if self._mover.is_target(vmi, pod):
             return await self._mover.receive(vmi, session)
         if self._mover.was_source(vmi, pod) and state.get("endTimestamp"):
+            if session.outgoing is not None and not session.outgoing.done():
+                return None  # its end brings the next reconcile
             return await self._leave(vmi, session)
         return None
 

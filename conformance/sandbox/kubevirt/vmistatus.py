@@ -11,8 +11,8 @@ from typing import Final
 from conformance.sandbox.client import Object
 from conformance.sandbox.kubevirt import conditions, spec
 from conformance.sandbox.kubevirt.facts import VersionFacts
-from conformance.sandbox.launcher.domain import DomainInterface
-from conformance.sandbox.launcher.netpod import PodInterfaces
+from conformance.sandbox.launcher.links import DomainInterface
+from conformance.sandbox.launcher.podinterfaces import PodInterfaces
 
 _USER_ALIAS: Final = "ua-"
 
@@ -42,8 +42,9 @@ def _entry(name: str, network: Object, nic: DomainInterface | None, cache: PodIn
     if nic is None:
         return entry | ({"infoSource": "multus-status"} if secondary else {})
     entry |= _domain_part(nic, "domain, multus-status" if secondary else "domain")
-    if addresses := cache.addresses(name):
-        entry |= {"ipAddress": addresses[0], "ipAddresses": list(addresses)}
+    cached = cache.get(name)
+    if cached is not None and cached.addresses:
+        entry |= {"ipAddress": cached.addresses[0], "ipAddresses": list(cached.addresses)}
     return entry
 
 

@@ -4,6 +4,7 @@ One libvirtd runs per pod. Its socket lies in a directory that every compute con
 the libvirtd of a migration source reaches that of the target.
 """
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,8 @@ DIRECTORY_VARIABLE = "LAUNCHER_DIRECTORY"
 CONSOLES = "/var/run/kubevirt-private"
 EPHEMERAL_DISKS = "/var/run/kubevirt-ephemeral-disks"
 GUESTS = "/run/kubevirt/guests"
-_CAPABILITIES = "/var/cache/libvirt/qemu/capabilities"
+QUIT_SIGNAL = signal.SIGUSR1
+"""Tells the entry point to end libvirtd, and then itself, with status 0."""
 
 _QEMU_CONF = """\
 # Everything in this container is one user and one cgroup already.
@@ -51,13 +53,25 @@ mkdir -p /run/libvirt /run/lock /run/kubevirt "${DIRECTORY_VARIABLE}"
 	echo "unix_sock_dir = \\"${DIRECTORY_VARIABLE}\\""
 	echo "host_uuid = \\"$(cat /proc/sys/kernel/random/uuid)\\""
 }} >/run/libvirtd-pod.conf
-exec /usr/bin/tini -- /usr/sbin/libvirtd --config /run/libvirtd-pod.conf
+# A launcher outlives SIGTERM until its VM is down, and is then told to end; it ends with status 0.
+trap : TERM
+/usr/bin/tini -s -- /usr/sbin/libvirtd --config /run/libvirtd-pod.conf &
+daemon=$!
+trap 'kill "$daemon"' USR1
+while kill -0 "$daemon" 2>/dev/null; do wait "$daemon" || :; done
+exit 0
+"""
+_CONTAINER_DISK = """\
+#!/bin/sh
+# Stands for the program that keeps a containerDisk's container alive.
+exec sleep infinity
 """
 _LAYER = {
     "etc/libvirt/qemu.conf": (_QEMU_CONF, 0o644),
     "etc/libvirt/libvirtd.conf": (_LIBVIRTD_CONF, 0o644),
     "etc/nsswitch.conf": (_NSSWITCH_CONF, 0o644),
     ENTRY_POINT.lstrip("/"): (_ENTRY_POINT_SCRIPT, 0o755),
+    "usr/bin/container-disk": (_CONTAINER_DISK, 0o755),
 }
 
 
@@ -97,14 +111,11 @@ def compute_mounts(shared: Path, guests: Path, pod: PodLike) -> tuple[ComputeMou
     guest images.
     """
     own = pod_directory(shared, pod)
-    capabilities = shared / "capabilities"
     mounts = (
         ComputeMount(shared, str(shared)),
         ComputeMount(guests, GUESTS, read_only=True),
         ComputeMount(own / "consoles", CONSOLES.removeprefix("/var")),
         ComputeMount(own / "disks", EPHEMERAL_DISKS.removeprefix("/var")),
-        # What libvirt learnt of QEMU by asking it: half a second that only the first pod has to spend.
-        ComputeMount(capabilities, _CAPABILITIES),
     )
     for mount in mounts:
         mount.source.mkdir(parents=True, exist_ok=True)

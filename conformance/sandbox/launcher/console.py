@@ -50,9 +50,7 @@ class ConsoleConnection:
                         break
                     seen += chunk
         if wanted not in seen:
-            raise TimeoutError(
-                f"the console did not show {wanted!r} within {deadline_seconds:g} s; saw {bytes(seen)!r}"
-            )
+            raise TimeoutError(f"no {wanted!r} on the console within {deadline_seconds:g} s, but {bytes(seen)!r}")
         return bytes(seen)
 
     def close(self) -> None:

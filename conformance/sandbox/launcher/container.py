@@ -122,24 +122,28 @@ class Container:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
-    async def exec(
-        self, argv: Sequence[str], *, stdin: bool = False, tty: bool = False
-    ) -> asyncio.subprocess.Process | Terminal:
+    async def exec(self, argv: Sequence[str], *, stdin: bool = False, tty: bool = False) -> asyncio.subprocess.Process:
         """Start a command in the container, with the container's own user, environment and capabilities.
 
         Without a terminal: an asyncio process whose stdout and stderr are pipes, and stdin too if `stdin`. With `tty`:
-        a `Terminal`, which has the same streams (no stderr), `wait`, `kill` and `resize`. A command that cannot be
-        executed ends with the runtime's status (not 0) and words. Raises ContainerError if the container has ended.
+        a `Terminal`, a process with the same streams (no stderr) and `resize`. A command that cannot be
+        executed ends with the runtime's status (not 0) and words; with a terminal it raises ContainerError, as it does
+        if the container has ended.
         """
         if self.exit_code is not None:
             raise ContainerError(self.id, "container not running")
         process = self.directory / f"exec-{os.urandom(6).hex()}.json"
         process.write_text(json.dumps(process_config(self.config, tuple(argv), tty=tty)), encoding="utf-8")
-        command = self._crun("exec", "--process", str(process), self.id)
+        arguments = ("--process", str(process), self.id)
         if tty:
-            return await open_terminal(command, _ENVIRONMENT)
+            console = self.directory.parent / f"{os.urandom(4).hex()}.sock"
+            try:
+                return await open_terminal(self._crun("exec"), ("--tty", *arguments), console, _ENVIRONMENT)
+            except ConnectionError as error:
+                raise ContainerError(self.id, error.strerror or str(error)) from error
         return await asyncio.create_subprocess_exec(
-            *command,
+            *self._crun("exec"),
+            *arguments,
             stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

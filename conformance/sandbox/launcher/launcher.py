@@ -33,6 +33,9 @@ from conformance.sandbox.launcher.protocols import ContainerLike, NodeLike, PodL
 HOOK_VOLUME = "hook-sidecar-sockets"
 DomainState = Literal["running", "paused", "shutoff", "shutdown", "crashed", "blocked", "pmsuspended", "nostate"]
 
+_WATCHING_SECONDS = 0.5
+_EVENT_SECONDS = 30
+_RETRY_SECONDS = 0.5
 _log = logging.getLogger(__name__)
 _STATES = {"shut off": "shutoff", "in shutdown": "shutdown", "idle": "blocked", "no state": "nostate"}
 _ALIVE = ("running", "paused", "blocked", "pmsuspended", "shutdown")
@@ -134,18 +137,23 @@ class Launcher:
         return cast(DomainState, state) if state in get_args(DomainState) else "nostate"
 
     async def wait_stopped(self) -> DomainState:
-        """Wait, without polling, until the domain no longer runs here; returns its state then."""
-        while True:
+        """Wait until the domain no longer runs here; returns its state then.
+
+        Woken by libvirt's lifecycle events. Between two of them the state is asked again, once the next watch is
+        certainly in place: a shutdown is two events in quick succession, and the second could fall in between.
+        """
+        while (state := await self.state()) in _ALIVE:
             event = asyncio.ensure_future(self._lifecycle_event())
             try:
-                # Asked after the watch began, so that a stop in between is seen by one of the two.
+                await asyncio.wait({event}, timeout=_WATCHING_SECONDS)
                 if (state := await self.state()) not in _ALIVE:
-                    return state
+                    break
                 await event
             finally:
                 event.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await event
+        return state
 
     async def interfaces(self) -> list[DomainInterface]:
         """The domain's interfaces. Raises LibvirtError if there is no domain."""
@@ -229,6 +237,11 @@ class Launcher:
             await self.libvirt.call("undefine", self.domain)
 
     async def _lifecycle_event(self) -> None:
-        """Return at the domain's next lifecycle event, or at once if it is gone."""
-        with contextlib.suppress(LibvirtError):
-            await self.libvirt.call("event", self.domain, "--event", "lifecycle", timeout=86400)
+        """Return at the domain's next lifecycle event, or after a while without one."""
+        watch = ("event", "--domain", self.domain, "--event", "lifecycle", "--timeout", str(_EVENT_SECONDS))
+        try:
+            await self.libvirt.call(*watch, timeout=_EVENT_SECONDS + 10)
+        except LibvirtError as error:
+            # No event in that time, or no domain any more: the state says which. The pause keeps asking rare.
+            _log.debug("pod %s: no lifecycle event: %s", self.pod.name, error)
+            await asyncio.sleep(_RETRY_SECONDS)

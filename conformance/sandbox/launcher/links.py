@@ -73,9 +73,8 @@ async def _update(libvirt: Libvirt, domain: str, element: ET.Element, state: str
         await libvirt.call_with_xml("update-device", ET.tostring(copy, encoding="unicode"), (domain,), *_FLAGS)
     except LibvirtError as error:
         action = "down" if state == "down" else "up"
-        raise LibvirtError(
-            f"failed to update network {name}, err: failed to set link {action}, err: {error}"
-        ) from error
+        text = f"failed to update network {name}, err: failed to set link {action}, err: {error}"
+        raise LibvirtError(text) from error
 
 
 def _elements(domain_xml: str) -> list[ET.Element]:

@@ -5,8 +5,8 @@ Source: KubeVirt v1.9 pkg/network/setup/netpod (contract sections 2.5 and 2.6).
 For a managedTap interface on pod interface P: a bridge k6t-<P> takes P (renamed P-nic, without addresses, not learning)
 and a tap; a stand-in called P keeps P's MAC, MTU and addresses, so that whoever inspects the pod still finds them.
 KubeVirt's stand-in is a dummy link. Kernels without that driver are common, so here it is a bridge without ports: like
-KubeVirt's it is never set up, sends nothing and answers nothing. Its IPv4 address is local to the namespace all the same
-(it is on a dummy, too), hence arp_ignore=1, as KubeVirt sets: no ARP answer for it on any other link.
+KubeVirt's it is never set up, sends nothing and answers nothing. Its IPv4 address is local to the namespace all the
+same (as it is on a dummy), hence arp_ignore=1, as KubeVirt sets: no ARP answer for it on any other link.
 """
 
 import ipaddress

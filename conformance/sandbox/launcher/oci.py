@@ -3,13 +3,13 @@
 Source: the OCI runtime specification 1.0.2 (config.md, config-linux.md) and containerd's defaults for pods.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from conformance.sandbox.images import Image, Mount
 from conformance.sandbox.network.pods import PodRef
+from conformance.sandbox.network.syscalls import own_capabilities
 
 __all__ = ["ContainerConfig", "Dns", "Mount", "oci_config", "write_network_files"]
 
@@ -103,7 +103,7 @@ def oci_config(config: ContainerConfig, rootfs: Path, netns: Path, started: Path
 
 def process_config(config: ContainerConfig, argv: tuple[str, ...], *, tty: bool) -> Json:
     """The `process` object for the container's own process, or for one that is started in it later."""
-    capabilities = _own_capabilities() if config.image.privileged else config.capabilities
+    capabilities = own_capabilities() if config.image.privileged else config.capabilities
     env = {"PATH": DEFAULT_PATH, "HOSTNAME": config.hostname or config.pod.name, **config.image.env, **config.env}
     if tty:
         env.setdefault("TERM", "xterm")
@@ -171,22 +171,3 @@ def _mount(entry: Mount) -> Json:
 
 def _tun_device() -> Json:
     return {"path": "/dev/net/tun", "type": "c", "major": 10, "minor": 200, "fileMode": 0o666, "uid": 0, "gid": 0}
-
-
-# Numbers of capability.h, in order from 0.
-_CAPABILITIES = """
-    CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE
-    NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN
-    SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE
-    MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE
-"""
-
-
-def _own_capabilities() -> tuple[str, ...]:
-    return effective_capabilities(Path(f"/proc/{os.getpid()}/status").read_text(encoding="ascii"))
-
-
-def effective_capabilities(status: str) -> tuple[str, ...]:
-    """The effective capabilities in the text of a /proc/<pid>/status, by their full names."""
-    mask = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:"))
-    return tuple(f"CAP_{name}" for number, name in enumerate(_CAPABILITIES.split()) if mask >> number & 1)

@@ -28,6 +28,7 @@ _PRIVATE_DIRECTORIES = (CNI_BINARIES, CNI_CONFIGURATION, CNI_STATE)
 _PACKAGED_PLUGINS = "usr/lib/cni"
 _DEVICES = {"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9}
 _MAX_SYMLINKS = 40
+_LINK_NAME_LIMIT = 15
 
 # The parent's tree must not be unmounted through propagation when this copy of it goes: private first.
 _HOLDER = """
@@ -76,7 +77,12 @@ class Node:
     """
 
     def __init__(self, name: str, index: int, directory: Path, base: Path, mtu: int = 1500) -> None:
-        """`directory` (nodes/<name> of the state directory) will hold the node; `base` is the node root, only read."""
+        """`directory` (nodes/<name> of the state directory) will hold the node; `base` is the node root, only read.
+
+        Raises ValueError for a name that cannot also be that of its link (15 characters).
+        """
+        if not 0 < len(name) <= _LINK_NAME_LIMIT:
+            raise ValueError(f"node name {name!r}: must have 1 to {_LINK_NAME_LIMIT} characters")
         self.name = name
         self.index = index
         self.directory = directory
@@ -87,6 +93,7 @@ class Node:
         self.pod_cidr = f"10.244.{index}.0/24"
         self.pod_cidr6 = f"fd00:10:244:{index:x}::/64"
         self.root = directory / "root"
+        self.layers = directory / "layers"
         self._holder: asyncio.subprocess.Process | None = None
 
     @property
@@ -202,10 +209,10 @@ class Node:
         return Path(f"/proc/{self.pid}/ns/net")
 
     def _mount_root(self) -> None:
-        for name in ("root", "upper", "work"):
-            (self.directory / name).mkdir(parents=True, exist_ok=True)
-        root = self.root
-        syscalls.mount_overlay([self.base], self.directory / "upper", self.directory / "work", root)
+        root, upper, work = self.root, self.layers / "upper", self.layers / "work"
+        for part in (root, upper, work):
+            part.mkdir(parents=True, exist_ok=True)
+        syscalls.mount_overlay([self.base], upper, work, root)
         syscalls.mount("proc", root / "proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
         syscalls.mount("tmpfs", root / "run", "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755")
         self._mount_devices(root / "dev")

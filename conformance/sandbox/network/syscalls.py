@@ -133,3 +133,23 @@ def open_socket(path: Path, family: int, kind: int) -> socket.socket:
         return created
 
     return in_network_namespace(path, create)
+
+
+# Numbers of capability.h, in order from 0.
+_CAPABILITIES = """
+    CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE
+    NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN
+    SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE
+    MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE
+"""
+
+
+def effective_capabilities(status: str) -> tuple[str, ...]:
+    """The effective capabilities in the text of a /proc/<pid>/status, by their full names."""
+    mask = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:"))
+    return tuple(f"CAP_{name}" for number, name in enumerate(_CAPABILITIES.split()) if mask >> number & 1)
+
+
+def own_capabilities() -> tuple[str, ...]:
+    """The effective capabilities of this process, by their full names."""
+    return effective_capabilities(Path("/proc/self/status").read_text(encoding="ascii"))

@@ -185,6 +185,9 @@ def test_a_wrong_manifest_names_its_own_file(
         ("1: a\n", "no text for YAML"),
         ("a: &x [*x]\n", "contains itself"),
         ("a: !!binary aGk=\n", "JSON cannot hold"),
+        ("a: .nan\n", "JSON cannot hold"),
+        ('a: "\\ud800"\n', "surrogate"),
+        ('"\\ud800": a\n', "no text for YAML"),
     ],
 )
 def test_a_manifest_that_is_no_object(bench: Workbench, text: str, message: str) -> None:

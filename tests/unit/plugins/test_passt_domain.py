@@ -17,6 +17,7 @@ DOMAIN = """<domain type="kvm" xmlns:qemu="http://libvirt.org/schemas/domain/qem
 <name>ns_vm</name><metadata><kubevirt xmlns="http://kubevirt.io"><uid>1</uid></kubevirt></metadata>
 <devices><disk type="file"/><interface type="ethernet"><alias name="ua-other"/><mac
 address="02:00:00:00:00:09"/></interface> </devices></domain>"""
+QEMU = "{http://libvirt.org/schemas/domain/qemu/1.0}"
 MAC = "02:00:00:00:00:02"
 SOUND = Faults()
 POD = PodNetwork(lambda name: 1450 if name == "eth0" else None, 7000)
@@ -64,7 +65,6 @@ def test_the_interface_is_passt_on_the_user_backend() -> None:
     assert attributes(made, "source") == {"dev": "eth0"}
     assert attributes(made, "mac") == {"address": MAC}
     assert attributes(made, "model") == {"type": "virtio-non-transitional"}
-    assert attributes(made, "mtu") == {"size": "1450"}
     assert attributes(made, "backend") == {"type": "passt", "logFile": "/var/run/kubevirt/passt.log"}
 
 
@@ -73,6 +73,7 @@ def test_everything_else_is_left_alone() -> None:
     devices = after.find("devices")
     assert devices is not None
     devices.remove(devices.findall("interface")[-1])
+    after.remove(after.findall(f"{QEMU}override")[0])
     assert ElementTree.canonicalize(ElementTree.tostring(after)) == ElementTree.canonicalize(
         ElementTree.tostring(before)
     )
@@ -118,7 +119,6 @@ def test_listed_ports_are_forwarded_and_no_others() -> None:
 def test_without_a_list_every_port_that_passt_can_hold(budget: int, wanted: list[dict[str, str]]) -> None:
     made = nic(define(pod=PodNetwork(lambda _: None, budget)))
     assert [[r.attrib for r in item] for item in made.findall("portForward")] == [wanted, wanted]
-    assert made.find("mtu") is None
 
 
 @pytest.mark.parametrize(("limit", "ports"), [(20000, 7952), (1048576, 65535), (1024, 64), (-1, 65535)])
@@ -151,15 +151,26 @@ def test_a_broken_domain_is_refused(domain: str, words: str) -> None:
         define(domain=domain)
 
 
+def test_the_guest_gets_the_mtu_of_the_pod_interface() -> None:
+    (device,) = ElementTree.fromstring(define(domain=define())).findall(f"{QEMU}override/{QEMU}device")
+    assert device.get("alias") == "ua-passtnet"
+    (limit,) = device.findall(f"{QEMU}frontend/{QEMU}property")
+    assert limit.attrib == {"name": "host_mtu", "type": "unsigned", "value": "1450"}
+
+
+def test_without_a_pod_interface_the_mtu_is_left_to_passt() -> None:
+    assert b"override" not in define(pod=PodNetwork(lambda _: None, 7000))
+
+
 def test_fault_ignore_mac() -> None:
     assert attributes(nic(define({"macAddress": MAC}, faults=Faults(ignore_mac=True))), "mac") != {"address": MAC}
 
 
-def test_fault_second_interface_is_there_once_and_unnamed() -> None:
+def test_fault_second_interface_is_there_once_and_unplugged() -> None:
     faults = Faults(second_interface=True)
     twice = define(domain=define(faults=faults), faults=faults)
     assert len(nics(twice)) == 3
-    assert [item.find("alias") is None for item in nics(twice)] == [False, False, True]
+    assert attributes(nic(twice, "ua-passtnet-second"), "link") == {"state": "down"}
 
 
 def test_fault_wrong_alias() -> None:
@@ -173,5 +184,5 @@ def test_fault_no_udp() -> None:
 
 def test_fault_monitor_is_opened_once() -> None:
     twice = define(domain=define(faults=Faults(monitor=True)), faults=Faults(monitor=True))
-    arguments = ElementTree.fromstring(twice).findall(".//{http://libvirt.org/schemas/domain/qemu/1.0}arg")
+    arguments = ElementTree.fromstring(twice).findall(f".//{QEMU}arg")
     assert [argument.get("value") for argument in arguments][::2] == ["-chardev", "-mon"]

@@ -1,0 +1,211 @@
+"""The commands and their exit statuses: 0 conformant, 1 not conformant, 2 usage or definition error, 3 environment."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from conformance.model import ModelError
+
+OK, NOT_CONFORMANT, USAGE, ENVIRONMENT = 0, 1, 2, 3
+
+app = typer.Typer(
+    name="binding-conformance",
+    help="Judge a KubeVirt network binding plugin against the conformance catalogue.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+Kubeconfig = Annotated[Path | None, typer.Option(help="Kubeconfig of the cluster; without it, the sandbox's.")]
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Errors in words and with the exit status of their kind, instead of a traceback."""
+    from conformance.kube.errors import KubeError
+    from conformance.kube.outcome import EnvironmentFault
+
+    try:
+        yield
+    except ModelError as error:
+        err.print(str(error), style="red", markup=False)
+        raise typer.Exit(USAGE) from error
+    except (EnvironmentFault, KubeError, OSError) as error:
+        err.print(str(error), style="red", markup=False)
+        raise typer.Exit(ENVIRONMENT) from error
+
+
+@app.command()
+def doctor(
+    install: Annotated[bool, typer.Option("--install", help="Install the missing packages with apt-get.")] = False,
+) -> None:
+    """Say what this machine lacks for the sandbox, with the fix for each, before anything starts."""
+    from conformance.cli.doctoring import examine
+
+    with reported():
+        fit = examine(out, _say, install=install)
+    if not fit:
+        raise typer.Exit(ENVIRONMENT)
+
+
+@app.command("list")
+def list_requirements(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per requirement.")] = False,
+) -> None:
+    """Print the catalogue: every requirement, its level, and the bundled mutants that prove its check."""
+    from conformance import catalogue
+    from conformance.plugin.paths import fixtures_directory
+
+    mutants = catalogue.mutants_by_requirement(fixtures_directory() / "mutants")
+    entries = catalogue.as_json(mutants)
+    if as_json:
+        json.dump(entries, sys.stdout, indent=1)
+        sys.stdout.write("\n")
+        return
+    for entry in entries:
+        proof = f"  [dim]{len(mutants.get(str(entry['id']), []))} mutants[/]" if entry["mutants"] else ""
+        out.print(f"{entry['id']:9} {entry['level']:6} {entry['title']}{proof}", highlight=False)
+
+
+@app.command()
+def run(
+    bindings: Annotated[
+        list[str], typer.Argument(help="Definition files, or names of bundled ones.", metavar="BINDING...")
+    ],
+    *,
+    cluster: Annotated[str, typer.Option(help="sandbox or kubeconfig")] = "sandbox",
+    kubeconfig: Kubeconfig = None,
+    kubevirt_version: Annotated[str, typer.Option(help="KubeVirt release the sandbox stands for.")] = "",
+    profile: Annotated[str, typer.Option(help="core, extended, all, or a capability.")] = "all",
+    requirement: Annotated[list[str] | None, typer.Option(help="Only this requirement; may be repeated.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes that run checks.", min=1)] = 1,
+    report_dir: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("out/report"),
+    keep_on_failure: Annotated[bool, typer.Option(help="Leave everything in place when a check fails.")] = False,
+    timeout_factor: Annotated[float, typer.Option(help="Multiply every timeout.")] = 1.0,
+    rerun_failed: Annotated[
+        Path | None, typer.Option(help="Only what was not conformant in this report.", exists=True)
+    ] = None,
+) -> None:
+    """Judge one binding or several and write their reports."""
+    from conformance.cli.running import Request, judge_all
+
+    request = Request(
+        bindings=tuple(bindings),
+        cluster=cluster,
+        kubeconfig=kubeconfig,
+        kubevirt_version=kubevirt_version,
+        profile=profile,
+        requirements=tuple(requirement or ()),
+        workers=workers,
+        report_dir=report_dir.absolute(),
+        keep_on_failure=keep_on_failure,
+        timeout_factor=timeout_factor,
+        rerun_failed=rerun_failed,
+    )
+    with reported():
+        status = judge_all(request, _say)
+    raise typer.Exit(status)
+
+
+@app.command()
+def up(
+    kubevirt_version: Annotated[str, typer.Option(help="KubeVirt release the sandbox stands for.")] = "",
+) -> None:
+    """Bring a sandbox up, leave it running, and print the path of its kubeconfig."""
+    from conformance.cluster.sandbox import SandboxProvider
+
+    with reported():
+        provider = SandboxProvider(detach=True, kubevirt_version=kubevirt_version)
+        kubeconfig = provider.up(_say)
+    sys.stdout.write(f"{kubeconfig}\n")
+
+
+@app.command()
+def down() -> None:
+    """End the sandbox that `up` started."""
+    from conformance.cluster.provider import ProviderError
+    from conformance.cluster.sandbox import SandboxProvider
+    from conformance.sandbox.daemon import SandboxError, attach
+
+    with reported():
+        try:
+            attach(SandboxProvider().state_directory).stop()
+        except SandboxError as error:
+            raise ProviderError(str(error)) from error
+
+
+@app.command()
+def sweep() -> None:
+    """Undo what runs that were killed have left: on their clusters, and sandboxes nobody owns any more."""
+    from conformance.cli.sweeping import sweep_all
+
+    with reported():
+        problems = sweep_all(_say)
+    for problem in problems:
+        err.print(problem, style="red", markup=False)
+    if problems:
+        raise typer.Exit(ENVIRONMENT)
+
+
+@app.command()
+def verify(
+    report: Annotated[Path, typer.Argument(help="A report.yaml, or the directory that holds it.")],
+    rehearsal: Annotated[bool, typer.Option(help="Accept a report from the sandbox.")] = False,
+) -> None:
+    """Judge a report file offline: each rule with what it got, what it wanted, and the fix."""
+    from conformance.cli.verifying import print_rules, rules_of
+
+    with reported():
+        rules = rules_of(report, rehearsal=rehearsal)
+    print_rules(rules, out)
+    if not all(rule.holds for rule in rules):
+        raise typer.Exit(NOT_CONFORMANT)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def ssh(
+    vmi: Annotated[str, typer.Argument(help="NAMESPACE/NAME of the VMI.")],
+    command: Annotated[list[str] | None, typer.Argument(help="A command instead of a shell.")] = None,
+    kubeconfig: Kubeconfig = None,
+    user: Annotated[str, typer.Option(help="Login name.")] = "fedora",
+    run_id: Annotated[str, typer.Option("--run", help="Run whose keys the guest has (default: the latest).")] = "",
+) -> None:
+    """Log into a VMI of a kept run by SSH through KubeVirt's portforward, its host key pinned."""
+    from conformance.cli.reaching import connect, ssh_session
+
+    _interactive(lambda: ssh_session(connect(kubeconfig), vmi, user, " ".join(command or []), run_id))
+
+
+@app.command()
+def console(
+    vmi: Annotated[str, typer.Argument(help="NAMESPACE/NAME of the VMI.")], kubeconfig: Kubeconfig = None
+) -> None:
+    """Attach to the serial console of a VMI; Ctrl-] detaches. Whoever else has the console loses it."""
+    from conformance.cli.reaching import connect, console_session
+
+    _interactive(lambda: console_session(connect(kubeconfig), vmi))
+
+
+def _interactive(session: Callable[[], int]) -> None:
+    with reported():
+        status = session()
+    raise typer.Exit(status)
+
+
+def _say(text: str) -> None:
+    err.print(text, style="dim", markup=False, highlight=False)
+
+
+def main() -> None:
+    """The entry point. Ctrl-C ends with 130, as a shell expects."""
+    app()

@@ -1,0 +1,143 @@
+"""``binding-conformance run``: a pytest session per binding, one after the other, on one cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import FrameType
+
+from conformance.catalogue import load, profile_names
+from conformance.catalogue.catalogue import UnknownRequirementError
+from conformance.catalogue.selection import UnknownProfileError
+from conformance.cluster.provider import MODES, Progress, ProviderError
+from conformance.model import Binding, Verdict, load_binding, resolve
+from conformance.plugin.paths import data_root, fixtures_directory, suites_directory
+from conformance.report import read_report
+
+ENTRY_POINT = "binding_conformance"
+_USAGE, _NOT_CONFORMANT, _ENVIRONMENT = 2, 1, 3
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command line, as given."""
+
+    bindings: tuple[str, ...]
+    cluster: str
+    kubeconfig: Path | None
+    kubevirt_version: str
+    profile: str
+    requirements: tuple[str, ...]
+    workers: int
+    report_dir: Path
+    keep_on_failure: bool
+    timeout_factor: float
+    rerun_failed: Path | None
+
+
+def judge_all(request: Request, progress: Progress) -> int:
+    """Judge every binding; the worst exit status counts: definition, then not conformant, then environment.
+
+    All definitions are read before anything starts. Raises ModelError for a definition, profile or requirement that
+    cannot be, ProviderError when there is no cluster.
+    """
+    if request.cluster not in MODES:
+        raise ProviderError(f"--cluster {request.cluster}: not one of {', '.join(MODES)}")
+    bindings = [load_binding(resolve(name, fixtures_directory())) for name in request.bindings]
+    requirements = _requirements(request)
+    if request.profile not in profile_names():
+        raise UnknownProfileError(request.profile)
+    if request.rerun_failed and not requirements:
+        progress("nothing failed in that report")
+        return 0
+    with _shared_sandbox(request, len(bindings), progress) as state:
+        statuses = []
+        for binding in bindings:
+            directory = request.report_dir if len(bindings) == 1 else request.report_dir / binding.label
+            statuses.append(_session(_command(request, binding, requirements, directory, state)))
+    return next((worst for worst in (_USAGE, _NOT_CONFORMANT, _ENVIRONMENT) if worst in statuses), 0)
+
+
+def _requirements(request: Request) -> tuple[str, ...]:
+    known = load().ids
+    for requirement in request.requirements:
+        if requirement not in known:
+            raise UnknownRequirementError(requirement, known)
+    if request.rerun_failed is None:
+        return request.requirements
+    path = request.rerun_failed
+    report = read_report(path / "report.yaml" if path.is_dir() else path)
+    settled = (Verdict.CONFORMANT, Verdict.NOT_DECLARED)
+    failed = [e.id for e in report.entries if e.verdict not in settled and (e.outcome.unproven or not e.outcome.skip)]
+    return tuple(failed)
+
+
+@contextmanager
+def _shared_sandbox(request: Request, bindings: int, progress: Progress) -> Iterator[Path | None]:
+    """One sandbox for several bindings; a single one brings up its own. Yields the state directory of a shared one."""
+    if request.cluster != "sandbox" or bindings == 1:
+        yield None
+        return
+    from conformance.cluster.sandbox import SandboxProvider
+
+    provider = SandboxProvider(detach=request.keep_on_failure, kubevirt_version=request.kubevirt_version)
+    provider.up(progress)
+    try:
+        yield provider.state_directory
+    finally:
+        provider.down()
+
+
+def _command(
+    request: Request, binding: Binding, requirements: tuple[str, ...], directory: Path, state: Path | None
+) -> list[str]:
+    source = binding.mutant.source if binding.mutant else binding.source
+    installed = any(point.name == ENTRY_POINT for point in entry_points(group="pytest11"))
+    options: Mapping[str, object] = {
+        "--binding": source,
+        "--cluster": request.cluster,
+        "--kubeconfig": request.kubeconfig or "",
+        "--kubevirt-version": request.kubevirt_version,
+        "--profile": request.profile,
+        "--report-dir": directory,
+        "--timeout-factor": request.timeout_factor,
+        "--sandbox-state": state or "",
+    }
+    command = [sys.executable, "-m", "pytest", str(suites_directory())]
+    command += [] if installed else ["-p", "conformance.plugin"]
+    # the project's own test settings are none of a vendor's business
+    command += ["-o", "addopts=", "--strict-markers", "--tb=short", "-p", "no:cacheprovider"]
+    command += [f"{name}={value}" for name, value in options.items() if value != ""]
+    command += [f"--requirement={requirement}" for requirement in requirements]
+    command += ["--keep-on-failure"] if request.keep_on_failure else []
+    return command + (["-n", str(request.workers)] if request.workers > 1 else [])
+
+
+def _session(command: list[str]) -> int:
+    """Run one pytest session and translate its exit status. Ctrl-C reaches it by itself, SIGTERM is passed on."""
+    path = os.pathsep.join(filter(None, (str(data_root()), os.environ.get("PYTHONPATH", ""))))
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        process.send_signal(signal.SIGTERM)
+
+    handlers = {signal.SIGTERM: pass_on, signal.SIGINT: _ignore}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        status = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    # pytest's own: 4 usage, 5 nothing collected; negative: killed
+    return {0: 0, 1: _NOT_CONFORMANT, 2: _USAGE, 4: _USAGE}.get(status, _ENVIRONMENT)
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """The session handles Ctrl-C; we wait for it to clean up."""

@@ -1,0 +1,50 @@
+"""``binding-conformance sweep``: undo what killed runs left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from conformance.cluster.install import undo
+from conformance.cluster.provider import Progress
+from conformance.cluster.rundir import RunDirectory, RunInfo, all_runs, is_alive
+from conformance.kube.cluster import Cluster
+from conformance.kube.errors import KubeError
+from conformance.kube.timeouts import Timeouts
+
+
+def sweep_all(progress: Progress) -> list[str]:
+    """Every run whose process is gone: undone and forgotten. Returns what could not be undone, in words."""
+    from conformance.sandbox.daemon import sweep
+
+    problems: list[str] = []
+    for directory in all_runs():
+        info = directory.info()
+        if info is not None and is_alive(info):
+            progress(f"run {directory.id} is under way (process {info.pid}): left alone")
+            continue
+        problems += _sweep_run(directory, info, progress)
+    for removed in sweep():
+        progress(f"removed {removed}")
+    return problems
+
+
+def _sweep_run(directory: RunDirectory, info: RunInfo | None, progress: Progress) -> list[str]:
+    open_records = directory.ledger("sweep").open_records()
+    if info is None or not open_records or (info.mode == "sandbox" and not Path(info.kubeconfig).exists()):
+        directory.remove()  # it made nothing, or its sandbox took everything with it
+        return []
+    progress(f"run {directory.id} on {info.kubeconfig}: undoing {len(open_records)} things")
+    try:
+        cluster = Cluster.connect(info.kubeconfig, info.context)
+    except KubeError as error:
+        if info.mode == "sandbox":
+            directory.remove()
+            return []
+        return [f"run {directory.id}: {error}"]
+    try:
+        undone = undo(cluster, directory.ledger("sweep"), Timeouts())
+    finally:
+        cluster.close()
+    if not undone.failed:
+        directory.remove()
+    return [f"run {directory.id}: {record}: {why}" for record, why in undone.failed]

@@ -1,0 +1,82 @@
+"""The embedded cluster as a provider; besides the command line the only importer of ``conformance.sandbox``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from conformance.cluster.provider import Mode, Progress, ProviderError
+from conformance.model import Binding
+from conformance.sandbox import daemon
+from conformance.sandbox.preflight import preflight
+from conformance.sandbox.roots import RootError
+from conformance.sandbox.state import default_cache_dir, default_state_dir
+
+
+class SandboxProvider:
+    """Implements :class:`~conformance.cluster.provider.Provider`: a sandbox of our own, or one that is up already.
+
+    ``attach_to`` is the state directory of a running sandbox, which :meth:`down` then leaves alone. ``detach`` lets our
+    own outlive this process (``--keep-on-failure``, ``up``).
+    """
+
+    mode: Mode = "sandbox"
+
+    def __init__(self, attach_to: Path | None = None, *, detach: bool = False, kubevirt_version: str = "") -> None:
+        self._attach_to, self._detach, self._kubevirt_version = attach_to, detach, kubevirt_version
+        self._running: daemon.RunningSandbox | None = None
+
+    @property
+    def state_directory(self) -> Path:
+        """Where the sandbox keeps its state."""
+        return self._attach_to or default_state_dir()
+
+    def up(self, progress: Progress) -> Path:
+        """Attach, or start one. Says what the machine lacks before it starts anything."""
+        try:
+            if self._attach_to is not None:
+                self._running = daemon.attach(self._attach_to)
+            else:
+                self._start(progress)
+        except (daemon.SandboxError, daemon.StateError, RootError, OSError) as error:
+            log = getattr(error, "log", "") or getattr(error, "output", "")
+            fix = getattr(error, "fix", "")
+            raise ProviderError("\n".join(filter(None, (str(error), fix, log)))) from error
+        return self.running().kubeconfig
+
+    def load_artifacts(self, binding: Binding) -> None:
+        """Images into the sandbox's store, CNI plugins into the nodes' plugin directories."""
+        for image in binding.artifacts.images:
+            self.running().load_image(image.name, [image.layer], image.command, image.env)
+        for plugin in binding.artifacts.cni_plugins:
+            self.running().install_cni_plugin(plugin.name, plugin.path)
+
+    def nodes(self) -> list[str]:
+        return list(self.running().nodes)
+
+    def down(self) -> None:
+        """Stop the sandbox that :meth:`up` started."""
+        if self._running is not None and self._attach_to is None:
+            self._running.stop()
+        self._running = None
+
+    def running(self) -> daemon.RunningSandbox:
+        """The sandbox. Raises ProviderError before :meth:`up`."""
+        if self._running is None:
+            raise ProviderError("the sandbox is not up")
+        return self._running
+
+    def _start(self, progress: Progress) -> None:
+        lacking = [f for f in preflight(default_cache_dir(), self.state_directory) if f.required and not f.ok]
+        if lacking:
+            listed = "\n".join(f"  {finding.name}: {finding.detail}\n    fix: {finding.fix}" for finding in lacking)
+            raise ProviderError(f"this machine cannot run the sandbox:\n{listed}")
+        said: dict[str, int] = {}
+
+        def tell(stage: str, fraction: float) -> None:
+            quarter = int(fraction * 4)
+            if said.get(stage, -1) < quarter:
+                said[stage] = quarter
+                progress(f"sandbox: {stage} {fraction:.0%}")
+
+        options = {"kubevirt-version": self._kubevirt_version} if self._kubevirt_version else {}
+        self._running = daemon.start(daemon.Options(detach=self._detach, options=options), tell)

@@ -1,0 +1,141 @@
+"""Programs in the guest: the carrier watch on a real link, DHCP client detection, echo servers and clients."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conformance.guest.carrier import CarrierWatch
+from conformance.guest.dhcp import DhcpClient
+from conformance.guest.echo import GuestClient, GuestEcho, tool_of
+from conformance.guest.root import as_root
+from conformance.guest.shell import GuestLacks
+from conformance.kube.timeouts import Deadline
+from conformance.kube.wait import wait_until
+from tests.unit.guest.local_shell import LocalShell
+
+
+@pytest.fixture
+def guest() -> Iterator[LocalShell]:
+    """Namespaces of their own for network and processes, held by a process that sleeps."""
+    flags = ("--net", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private")
+    script = "mount -t sysfs sysfs /sys; mount -t proc proc /proc; ip link set lo up; echo ready; exec sleep 600"
+    holder = subprocess.Popen(["unshare", *flags, "sh", "-c", script], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "ready\n"
+    inside = Path(f"/proc/{holder.pid}/task/{holder.pid}/children").read_text().split()[0]
+    yield LocalShell("nsenter", "-t", inside, "-n", "-m", "-p", "sh", "-c")
+    holder.kill()
+    holder.communicate()
+
+
+def test_the_watch_sees_a_flap_that_nobody_looked_at(guest: LocalShell) -> None:
+    guest.run("ip link add nic0 type veth peer name nic1; ip link set nic0 up; ip link set nic1 up", check=True)
+    with CarrierWatch(guest) as watch:
+        wait_until("the first sample", lambda: watch.read().nics(), Deadline.patience(10), every=0.05)
+        guest.run("ip link set nic1 down; ip link set nic1 up", check=True)
+        record = wait_until(
+            "the flap", watch.read, Deadline.patience(10), until=lambda seen: seen.changes("nic0") >= 2, every=0.05
+        )
+        assert record.changes("nic0") == 2
+    assert "sample" not in guest.run("cat /proc/[0-9]*/cmdline | tr '\\0' ' '").stdout
+
+
+def client_named(directory: Path, name: str) -> str:
+    """A program that sleeps under the name of a DHCP client."""
+    path = directory / name
+    path.symlink_to(shutil.which("sleep") or "/bin/sleep")
+    return str(path)
+
+
+def test_udhcpc_is_found_with_its_pid_and_told_by_signals(guest: LocalShell, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    script = tmp_path / "udhcpc"
+    script.write_text(
+        f"#!/bin/sh\ntrap 'echo renew >> {log}' USR1\ntrap 'echo release >> {log}' USR2\nwhile :; do sleep 0.1; done\n"
+    )
+    script.chmod(0o755)
+    guest.run(f"{script} -i eth0 -f >/dev/null 2>&1 & {script} -i eth1 -f >/dev/null 2>&1 &", check=True)
+    client = DhcpClient.detect(guest, "eth1")
+    assert client.kind == "udhcpc"
+    assert "eth1" in guest.run(f"tr '\\0' ' ' < /proc/{client.pid}/cmdline").stdout
+    client.renew(guest)
+    client.release_and_renew(guest)
+
+    def told() -> list[str]:
+        return log.read_text().split() if log.exists() else []
+
+    assert wait_until("three signals", told, Deadline.patience(10), until=lambda t: len(t) == 3) == [
+        "renew",
+        "release",
+        "renew",
+    ]
+
+
+def test_dhcpcd_is_found_and_none_is_said_plainly(guest: LocalShell, tmp_path: Path) -> None:
+    with pytest.raises(GuestLacks, match="no DHCP client for eth0"):
+        DhcpClient.detect(guest, "eth0")
+    guest.run(f"{client_named(tmp_path, 'dhcpcd')} 100 >/dev/null 2>&1 &", check=True)
+    assert DhcpClient.detect(guest, "eth0") == DhcpClient("dhcpcd", "eth0")
+
+
+@pytest.fixture(params=["python3", "socat", "nc"])
+def limited(request: pytest.FixtureRequest, guest: LocalShell, tmp_path: Path) -> LocalShell:
+    """The guest with only one of the tools on its PATH, besides the usual ones."""
+    tool = request.param
+    found = sys.executable if tool == "python3" else shutil.which(tool)
+    if found is None and tool != "nc":
+        pytest.skip(f"no {tool} here")
+    for program in (
+        "sh",
+        "cat",
+        "head",
+        "wc",
+        "cmp",
+        "rm",
+        "grep",
+        "id",
+        "nohup",
+        "tr",
+        "printf",
+        "sed",
+        "awk",
+        "sort",
+    ):
+        path = shutil.which(program)
+        assert path is not None
+        (tmp_path / program).symlink_to(path)
+    (tmp_path / tool).symlink_to("/bin/busybox" if tool == "nc" else str(found))
+    return LocalShell(*guest.argv[:-2], "env", f"PATH={tmp_path}", "/bin/sh", "-c")
+
+
+def test_echo_with_whatever_tool_there_is(limited: LocalShell) -> None:
+    client = GuestClient(limited)
+    with GuestEcho(limited, "tcp", 777):
+        assert client.tcp_connect("127.0.0.1", 777).ok
+        echo = client.tcp_echo("127.0.0.1", 777, size=100_000)
+        assert (echo.sent, echo.received, echo.intact) == (100_000, 100_000, True)
+    assert not client.tcp_connect("127.0.0.1", 777, timeout=2).ok
+
+
+def test_udp_echo_where_the_tool_can(limited: LocalShell) -> None:
+    if tool_of(limited) == "nc":
+        with pytest.raises(GuestLacks, match="udp server needs python3 or socat, it has nc"):
+            GuestEcho(limited, "udp", 778)
+        return
+    with GuestEcho(limited, "udp", 778):
+        echo = GuestClient(limited).udp_echo("127.0.0.1", 778, flows=2, sizes=(1, 1400), timeout=2)
+    assert echo.ok
+    assert echo.sent == 4
+
+
+def test_as_root_needs_no_sudo_for_root() -> None:
+    if os.geteuid():
+        pytest.skip("root only")
+    assert LocalShell().run(as_root('echo "it\'s" $(id -u)')).stdout == "it's 0\n"

@@ -1,0 +1,107 @@
+"""Manifests as KubeVirt wants them, accepted by an API server with its schema, and statuses read back."""
+
+from __future__ import annotations
+
+import base64
+import threading
+
+import pytest
+
+from conformance.kube.cluster import Cluster
+from conformance.kube.errors import Stopped
+from conformance.kube.lifecycle import delete_vmi, launcher_pod, wait_running, warnings
+from conformance.kube.manifest import EVENT, POD, VMI, Ref, dig
+from conformance.kube.outcome import NonConformant
+from conformance.kube.timeouts import Deadline
+from conformance.kube.vmi import InterfaceStatus, NicSpec, Port, VmiSpec, VmiView
+from tests.unit.kube.apiserver import pod_manifest, set_status
+
+NIC = NicSpec(binding="passt", mac="02:00:00:00:00:01", ports=(Port(22, "TCP", "ssh"),))
+
+
+def spec(name: str) -> VmiSpec:
+    return VmiSpec(name, "default", (NIC,), "an-image", "#cloud-config\n", node="node-1")
+
+
+def test_the_manifest_says_what_the_spec_says() -> None:
+    vmi = VmiSpec("a", "ns", (NIC, NicSpec("two", core="bridge", network="ns/nad")), "image", "data").vmi()
+    assert dig(vmi, "spec", "domain", "devices", "interfaces") == [
+        {
+            "name": "default",
+            "binding": {"name": "passt"},
+            "macAddress": "02:00:00:00:00:01",
+            "ports": [{"name": "ssh", "port": 22, "protocol": "TCP"}],
+        },
+        {"name": "two", "bridge": {}},
+    ]
+    assert dig(vmi, "spec", "networks") == [
+        {"name": "default", "pod": {}},
+        {"name": "two", "multus": {"networkName": "ns/nad"}},
+    ]
+    encoded = dig(vmi, "spec", "volumes", 1, "cloudInitNoCloud", "userDataBase64")
+    assert base64.b64decode(encoded) == b"data"
+    assert dig(VmiSpec("a", "ns", (NIC,), "i", "d").vm(), "spec", "template", "spec", "networks") == [
+        {"name": "default", "pod": {}}
+    ]
+
+
+def test_a_vmi_is_accepted_and_followed_to_running(cluster: Cluster) -> None:
+    ref = Ref.of(cluster.create(spec("runs").vmi()))
+    running = {"phase": "Running", "nodeName": "node-1", "conditions": [{"type": "Ready", "status": "True"}]}
+    interfaces = [{"name": "default", "ipAddress": "10.0.0.1", "infoSource": "domain, guest-agent"}]
+    timer = threading.Timer(0.2, lambda: set_status(cluster, ref, {**running, "interfaces": interfaces}))
+    timer.start()
+    view = wait_running(cluster, ref, Deadline.bound(10))
+    timer.join()
+    assert (view.node, view.address(), view.migratable) == ("node-1", "10.0.0.1", False)
+    assert view.interfaces[0].info_source == ("domain", "guest-agent")
+    delete_vmi(cluster, ref, Deadline.patience(10))
+
+
+def test_a_failed_vmi_ends_the_wait_with_its_pods_warnings(cluster: Cluster) -> None:
+    ref = Ref.of(cluster.create(spec("fails").vmi()))
+    event = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": "e1", "namespace": "default"},
+        "involvedObject": {"kind": "Pod", "name": "virt-launcher-fails-abcde", "namespace": "default"},
+        "type": "Warning",
+        "reason": "FailedCreatePodSandBox",
+        "message": "no such network",
+    }
+    made = Ref.of(cluster.create(event))
+    set_status(cluster, ref, {"phase": "Failed"})
+    with pytest.raises(Stopped, match="FailedCreatePodSandBox: no such network"):
+        wait_running(cluster, ref, Deadline.bound(30))
+    assert warnings(cluster, VMI.ref("other", "default")) == []
+    cluster.delete(ref)
+    cluster.delete(EVENT.ref(made.name, "default"))
+
+
+def test_the_launcher_pod_is_the_live_one_on_the_vmis_node(cluster: Cluster) -> None:
+    vmi = cluster.create(spec("moves").vmi())
+    view = VmiView.of({**vmi, "status": {"phase": "Running", "nodeName": "node-2"}})
+    with pytest.raises(NonConformant, match="no live pod"):
+        launcher_pod(cluster, view)
+    for name, node, phase in (
+        ("old", "node-1", "Succeeded"),
+        ("new", "node-2", "Running"),
+        ("target", "node-1", "Running"),
+    ):
+        pod = pod_manifest(f"launcher-{name}")
+        pod["metadata"]["labels"] = {"kubevirt.io": "virt-launcher", "kubevirt.io/created-by": view.uid}
+        pod["spec"]["nodeName"] = node
+        set_status(cluster, Ref.of(cluster.create(pod)), {"phase": phase})
+    assert Ref.of(launcher_pod(cluster, view)).name == "launcher-new"
+    for name in ("old", "new", "target"):
+        cluster.delete(POD.ref(f"launcher-{name}", "default"), grace_seconds=0)
+    cluster.delete(Ref.of(vmi))
+
+
+def test_an_entry_without_addresses_list_uses_the_single_one() -> None:
+    assert InterfaceStatus.of({"name": "a", "ipAddress": "1.2.3.4"}).addresses == ("1.2.3.4",)
+    assert InterfaceStatus.of({"name": "a", "ipAddress": "1.2.3.4", "ipAddresses": ["1.2.3.4", "::1"]}).addresses == (
+        "1.2.3.4",
+        "::1",
+    )
+    assert InterfaceStatus.of({"name": "a"}) == InterfaceStatus("a", "", (), (), "", "", "", 0)
