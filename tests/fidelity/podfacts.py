@@ -48,7 +48,9 @@ def _annotation_facts(states: list[Object]) -> Iterator[tuple[str, Json]]:
         yield f"annotation {key}", _parsed(text(value)) if key == NETWORKS else value
     for entry in network_status(states[-1]):
         name = "<pod network>" if entry.get("default") is True else entry.get("name")
-        yield f"network-status {text(entry.get('interface'))}", {**entry, "name": name}
+        # one gateway for each address family; the recorded cluster had one
+        gateway: Object = {"gateway": unique(items(entry["gateway"]))} if "gateway" in entry else {}
+        yield f"network-status {text(entry.get('interface'))}", {**entry, **gateway, "name": name}
 
 
 def _container_facts(container: Object) -> Iterator[tuple[str, Json]]:

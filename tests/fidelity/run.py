@@ -17,6 +17,7 @@ from typing import Final
 import urllib3.exceptions
 
 from conformance.sandbox import daemon
+from conformance.sandbox.state import default_state_dir
 from tests.fidelity import admission, observed
 from tests.fidelity.compare import Comparison, Explanation, compare, explanations, unused
 from tests.fidelity.facts import Facts, extract
@@ -58,7 +59,7 @@ def render(found: Comparison, idle: Sequence[Explanation]) -> str:
 
 
 def _replay_all(wanted: Sequence[str], out: Path, attach: Path | None, reasons: Sequence[Explanation]) -> Comparison:
-    sandbox = daemon.attach(attach) if attach else daemon.start(daemon.Options(), _progress)
+    sandbox = daemon.attach(attach) if attach else daemon.start(_sandbox_options(), _progress)
     try:
         place = Place(sandbox)
         place.prepare()
@@ -108,6 +109,10 @@ def _compare_kept(wanted: Sequence[str], out: Path, reasons: Sequence[Explanatio
         if (out / f"{scenario}.json").exists():
             found += compare(scenario, _recorded(scenario), extract(observed.load(scenario, out)), reasons)
     return found
+
+
+def _sandbox_options() -> daemon.Options:
+    return daemon.Options(state_dir=default_state_dir("fidelity"))
 
 
 def _progress(stage: str, fraction: float) -> None:

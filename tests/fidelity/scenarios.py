@@ -1,7 +1,7 @@
 """What the recorded scenarios need of a cluster: images, CNI plugins, networks, and a guest that behaves the same.
 
-The recorded guest served HTTP on port 80 and ignored the ACPI power button; here a cloud-init disk makes the sandbox's
-guest do so. That disk is the only thing added to a manifest.
+The recorded guest served HTTP on port 80, gave a root shell on its console and ignored the ACPI power button; here a
+cloud-init disk makes the sandbox's guest do so. That disk is the only thing added to a manifest.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ SIDECAR_PROCESS: Final = "/hook-sidecar"
 _SIDECAR_LAYERS: Final = (HERE / "plugins" / "hook_sidecar",)
 _GUEST_SETUP: Final = """#cloud-config
 runcmd:
+  - sed -i 's|^ttyS0.*|ttyS0::respawn:/bin/sh|' /etc/inittab && kill -HUP 1 && pkill getty
   - mkdir -p /tmp/www && echo recorded >/tmp/www/index.html && httpd -p 80 -h /tmp/www
   - pkill -f mini/acpi; pkill -f 'head -c 24'; true
 """

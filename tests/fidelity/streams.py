@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import time
 from typing import Final
 from urllib.parse import quote
 
@@ -17,7 +18,11 @@ from tests.fidelity.recording import Json, Object
 PLAIN: Final = "plain.kubevirt.io"
 _CHANNELS: Final = "v5.channel.k8s.io,v4.channel.k8s.io"
 _READ_SECONDS: Final = 5.0
+_ECHO_SECONDS: Final = 2.0
+_SHELL_SECONDS: Final = 60.0
 _GONE: Final = (websocket.WebSocketException, OSError)
+_LIBVIRT_ADDRESS: Final = '"qemu+unix:///system?socket=$LAUNCHER_DIRECTORY/libvirt-sock"'
+"""Where the sandbox's libvirtd listens; in a real compute container virsh needs no address."""
 _CLOSED: Final = "ConnectionClosed"
 
 
@@ -63,9 +68,33 @@ def console(api: Api, path: str, *, second: bool) -> Object:
     return result
 
 
+def guest_shell(api: Api, namespace: str, vmi: str, command: str) -> None:
+    """Run a command in the root shell at the guest's console, once it is there.
+
+    Raises OSError if the console is refused or no shell answers in time.
+    """
+    stream = _open(api, subresource(namespace, vmi, "console"), PLAIN)
+    if isinstance(stream, dict):
+        raise OSError(f"console of {vmi}: {stream}")
+    until, said = time.monotonic() + _SHELL_SECONDS, b""
+    with contextlib.closing(stream):
+        while b"shell-answers" not in said:
+            if time.monotonic() > until:
+                raise OSError(f"console of {vmi}: no shell answers: {said[-200:]!r}")
+            stream.send(b"\recho shell-''answers\r", websocket.ABNF.OPCODE_BINARY)
+            with contextlib.suppress(websocket.WebSocketTimeoutException):
+                while b"shell-answers" not in said:
+                    said += _read(stream, _ECHO_SECONDS)
+        stream.send(f"{command}\r".encode(), websocket.ABNF.OPCODE_BINARY)
+        with contextlib.suppress(*_GONE):
+            while _read(stream, _ECHO_SECONDS):
+                pass
+
+
 def domain(api: Api, namespace: str, pod: str, vmi: str) -> Object:
     """The networking parts of the running domain's XML. Raises OSError when virsh gave none."""
-    script = f"virsh -c qemu:///system dumpxml {namespace}_{vmi} || virsh -c qemu:///session dumpxml {namespace}_{vmi}"
+    name = f"{namespace}_{vmi}"
+    script = f'for at in "" {_LIBVIRT_ADDRESS}; do virsh -r ${{at:+-c "$at"}} dumpxml {name} 2>&1 && break; done'
     xml = pod_exec(api, namespace, pod, "compute", ["sh", "-c", script])
     if "<domain" not in xml:
         raise OSError(f"virsh dumpxml in {pod}: {xml[-300:]!r}")
@@ -116,13 +145,16 @@ def _open(api: Api, path: str, subprotocol: str) -> WebSocket | Object:
     return stream
 
 
-def _read(stream: WebSocket) -> bytes:
-    while True:
+def _read(stream: WebSocket, seconds: float = _READ_SECONDS) -> bytes:
+    """The next data, empty when the server closes. Raises WebSocketTimeoutException: pings do not count."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
         opcode, data = stream.recv_data(control_frame=True)
         if opcode == websocket.ABNF.OPCODE_CLOSE:
             return b""
         if opcode in (websocket.ABNF.OPCODE_BINARY, websocket.ABNF.OPCODE_TEXT) and data:
             return bytes(data)
+    raise websocket.WebSocketTimeoutException("nothing but pings")
 
 
 def _typed_by(second: WebSocket, first: WebSocket) -> str:
