@@ -100,8 +100,9 @@ class ConsoleShell:
             if asked is None:
                 return self._synchronised(1.0)  # a shell of ours, from before a takeover, prints no prompt
             if asked["prompt"]:
-                # cat keeps the shell off the terminal: no prompt, no echo, no line editing, no job control
-                self._console.send("stty -echo 2>/dev/null; cat | sh\n")
+                # dd keeps the shell off the terminal: no prompt, no echo, no line editing, no job control; some
+                # implementations of cat hold a line back until the next one comes
+                self._console.send("stty -echo 2>/dev/null; dd bs=4096 2>/dev/null | sh\n")
                 return self._synchronised(max(1.0, deadline.remaining(at_most=15.0)))
             self._console.send((self._image.user if asked["login"] else self._image.password) + "\n")
         return False

@@ -96,9 +96,14 @@ def test_watch_prints_rows(kubeconfig: Path, widgets: Widgets, widget: Body, api
 
 
 def _printed(descriptor: int, seconds: float = 10) -> str:
-    """What a process prints next, up to a time."""
-    ready, _, _ = select.select([descriptor], [], [], seconds)
-    return os.read(descriptor, 65_536).decode() if ready else ""
+    """Whole lines that a process prints next; empty when nothing comes in time."""
+    text = ""
+    while not text.endswith("\n") and select.select([descriptor], [], [], seconds)[0]:
+        data = os.read(descriptor, 65_536)
+        if not data:
+            break
+        text += data.decode()
+    return text
 
 
 def test_describe_shows_events(kubectl: Kubectl, api: Api, namespace: str, widget: Body) -> None:

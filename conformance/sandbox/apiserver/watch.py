@@ -92,7 +92,7 @@ class WatchStream:
             backlog = self._backlog()
             await self._response.prepare(request)
             await self._write(backlog)
-            await self._follow(watcher, start)
+            await self.follow(watcher, start)
             await self._response.write_eof()
         except StatusError as error:
             await self._write([_line("ERROR", error.body())])
@@ -122,7 +122,8 @@ class WatchStream:
             lines = [self._event(change) for change in history.since(wanted.since, wanted.resource.key)]
         return lines
 
-    async def _follow(self, watcher: Watcher, start: int) -> None:
+    async def follow(self, watcher: Watcher, start: int) -> None:
+        """Send changes after a revision, and bookmarks, until the timeout; StatusError 410 for a slow reader."""
         end = time.monotonic() + self._wanted.timeout_seconds
         next_bookmark = time.monotonic() + BOOKMARK_SECONDS if self._wanted.bookmarks else end
         while (present := time.monotonic()) < end:
