@@ -7,6 +7,7 @@ cannot go away. An explained difference is not counted as equal.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
@@ -20,6 +21,7 @@ from tests.fidelity.recording import Json
 
 DIFFERENCES = Path(__file__).parent / "differences.yaml"
 _NOTHING = "(nothing)"
+_POD = re.compile(r"\b(?:pod )?virt-launcher-[\w-]+")
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,12 @@ def compare(scenario: str, recorded: Facts, observed: Facts, reasons: Iterable[E
 def unused(reasons: Sequence[Explanation], found: Comparison) -> tuple[Explanation, ...]:
     """Reasons that explained nothing: the difference is gone, or the pattern is wrong."""
     return tuple(r for r in reasons if not any(r.covers(d.scenario, d.fact) for d in found.differences))
+
+
+def repeated(differences: Iterable[Difference]) -> list[tuple[str, int]]:
+    """What differs in more than one place, most frequent first: the fact without the names of pods, and how often."""
+    shapes = Counter(_POD.sub("pod", difference.fact) for difference in differences)
+    return [(shape, count) for shape, count in shapes.most_common() if count > 1]
 
 
 def _shown(facts: Facts, fact: str) -> str | None:

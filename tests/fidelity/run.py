@@ -19,7 +19,7 @@ import urllib3.exceptions
 from conformance.sandbox import daemon
 from conformance.sandbox.state import default_state_dir
 from tests.fidelity import admission, observed
-from tests.fidelity.compare import Comparison, Explanation, compare, explanations, unused
+from tests.fidelity.compare import Comparison, Explanation, compare, explanations, repeated, unused
 from tests.fidelity.facts import Facts, extract
 from tests.fidelity.place import Place
 from tests.fidelity.recorder import Recorder
@@ -49,10 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def render(found: Comparison, idle: Sequence[Explanation]) -> str:
-    """The report: every difference, the explained ones last, then the counts."""
+    """The report: every difference, the explained ones last; what is the same in many places; the counts."""
     explained = [difference for difference in found.differences if difference.why]
     lines = [str(difference) for difference in (*found.unexplained, *explained)]
     lines += [f"explains nothing any more: {reason.scenario}: {reason.fact}" for reason in idle]
+    lines += [f"{count} times: {shape}" for shape, count in repeated(found.unexplained)]
     lines.append(f"facts equal: {found.equal} of {found.total} ({found.share:.1%})")
     lines.append(f"different: {len(found.unexplained)} unexplained, {len(explained)} explained")
     return "\n".join(lines) + "\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fidelity.compare import Comparison, Explanation, ExplanationError, compare, explanations, unused
+from tests.fidelity.compare import Comparison, Explanation, ExplanationError, compare, explanations, repeated, unused
 from tests.fidelity.normalise import Normaliser
 from tests.fidelity.recording import ApiEvent, Object, load, merged
 
@@ -34,6 +34,12 @@ def test_comparisons_add_up() -> None:
     both = compare("a", {"x": 1}, {"x": 1}) + compare("b", {"x": 1}, {"x": 2})
     assert (both.equal, both.total, both.share) == (1, 2, 0.5)
     assert Comparison(0, ()).share == 0.0
+
+
+def test_the_same_difference_of_many_pods_is_counted_together() -> None:
+    one = compare("a", {"pod virt-launcher-v-1 labels": 1, "pod virt-launcher-v-2 labels": 1, "x": 1}, {})
+    two = compare("b", {"pod virt-launcher-other-1 labels": 1}, {})
+    assert repeated((one + two).differences) == [("pod labels", 3)]
 
 
 def test_the_reviewed_reasons_are_well_formed() -> None:
