@@ -232,6 +232,8 @@ class Kubelet:
         if image.guest is not None:  # a containerDisk holds a disk and no program that anybody here needs
             state.run()
             running.inert.add(container["name"])
+            await self._events.normal(pod, "Created", "Container created", path)
+            await self._events.normal(pod, "Started", "Container started", path)
             if group == "initContainers":
                 state.end(0)
                 self.controller.enqueue(Key(running.ref.namespace, running.ref.name))
@@ -319,8 +321,10 @@ class Kubelet:
         return None
 
     async def _stop_containers(self, pod: Object, running: RunningPod, grace: float) -> None:
-        for name, container in list(running.containers.items()):
-            await self._events.normal(pod, "Killing", f"Stopping container {name}", f"spec.containers{{{name}}}")
+        for name, state in running.states.main.items():
+            if state.phase == "running":
+                await self._events.normal(pod, "Killing", f"Stopping container {name}", f"spec.containers{{{name}}}")
+        for container in list(running.containers.values()):
             await container.kill(signal.SIGTERM)
         watchers = list(running.watchers)
         if watchers and grace > 0:
@@ -329,6 +333,7 @@ class Kubelet:
             await container.kill(signal.SIGKILL)
         if watchers:
             await asyncio.wait(watchers)
+        running.end_inert()
 
     async def _tear_down(self, running: RunningPod) -> None:
         for container in list(running.containers.values()):
