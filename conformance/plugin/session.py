@@ -90,6 +90,7 @@ class ItemHooks:
             record.add(call.when, call)
             if report.failed:
                 self._collect(item, report)
+                current_run(self.config).keeping |= self.settings.keep_on_failure
             if call.when == "teardown":
                 stamp = {"started": record.started, "nodeid": item.nodeid, "outcome": to_json(record.outcome())}
                 report.user_properties.append((OUTCOME, json.dumps(stamp)))
