@@ -26,6 +26,28 @@ app = typer.Typer(
 out = Console()
 err = Console(stderr=True)
 
+
+def _known_version(value: str) -> str:
+    """Refuse a KubeVirt version that the sandbox holds no facts of."""
+    if value:
+        from conformance.sandbox.kubevirt.facts import UnknownVersionError, facts_for
+
+        try:
+            facts_for(value)
+        except UnknownVersionError as error:
+            raise typer.BadParameter(str(error)) from error
+    return value
+
+
+def _known_cluster(value: str) -> str:
+    from conformance.cluster.provider import MODES
+
+    if value not in MODES:
+        raise typer.BadParameter(f"{value} is not one of {', '.join(MODES)}")
+    return value
+
+
+KubeVirtVersion = Annotated[str, typer.Option(help="KubeVirt release the sandbox stands for.", callback=_known_version)]
 Kubeconfig = Annotated[Path | None, typer.Option(help="Kubeconfig of the cluster; without it, the sandbox's.")]
 
 
@@ -83,9 +105,9 @@ def run(
         list[str], typer.Argument(help="Definition files, or names of bundled ones.", metavar="BINDING...")
     ],
     *,
-    cluster: Annotated[str, typer.Option(help="sandbox or kubeconfig")] = "sandbox",
+    cluster: Annotated[str, typer.Option(help="sandbox or kubeconfig", callback=_known_cluster)] = "sandbox",
     kubeconfig: Kubeconfig = None,
-    kubevirt_version: Annotated[str, typer.Option(help="KubeVirt release the sandbox stands for.")] = "",
+    kubevirt_version: KubeVirtVersion = "",
     profile: Annotated[str, typer.Option(help="core, extended, all, or a capability.")] = "all",
     requirement: Annotated[list[str] | None, typer.Option(help="Only this requirement; may be repeated.")] = None,
     workers: Annotated[int, typer.Option(help="Processes that run checks.", min=1)] = 1,
@@ -119,7 +141,7 @@ def run(
 
 @app.command()
 def up(
-    kubevirt_version: Annotated[str, typer.Option(help="KubeVirt release the sandbox stands for.")] = "",
+    kubevirt_version: KubeVirtVersion = "",
 ) -> None:
     """Bring a sandbox up, leave it running, and print the path of its kubeconfig."""
     from conformance.cluster.sandbox import SandboxProvider

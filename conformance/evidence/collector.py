@@ -25,6 +25,18 @@ from conformance.kube.vmi import VmiView
 
 MISSING = "not-collected.txt"
 
+# libvirt's socket is wherever the pod's kernel says it is bound; whose connection it takes depends on the version
+_DUMP_DOMAIN = r"""
+for socket in $(grep -o '/[^ ]*\(libvirt\|virtqemud\)-sock$' /proc/net/unix | sort -u); do
+  for driver in session system; do
+    uri="qemu+unix:///$driver?socket=$socket"
+    name=$(virsh -q -c "$uri" list --all --name | head -n 1)
+    [ "$name" ] && virsh -q -c "$uri" dumpxml "$name" && exit 0
+  done
+done
+exit 1
+"""
+
 logger = logging.getLogger(__name__)
 
 
@@ -83,9 +95,8 @@ class Bundle:
             self._write(f"{_name(ref)}-domain.xml", lambda: self._domain(ref))
 
     def _domain(self, pod: Ref) -> str:
-        """The live domain, by virsh in the launcher pod; its only domain has the id 1."""
-        script = "virsh dumpxml $(virsh list --all --name | head -n 1)"
-        result = pod_exec(self._cluster, pod.namespace, pod.name, "compute", ("sh", "-c", script), timeout=20)
+        """The live domain of a launcher pod, which has one."""
+        result = pod_exec(self._cluster, pod.namespace, pod.name, "compute", ("sh", "-c", _DUMP_DOMAIN), timeout=20)
         if not result.ok or b"<domain" not in result.stdout:
             raise RuntimeError(f"virsh ended with {result.exit_code}: {result.stderr.decode('utf-8', 'replace')}")
         return result.text()

@@ -19,6 +19,9 @@ from conformance.kube.errors import ApiError
 from conformance.kube.timeouts import Deadline
 
 _LOGIN = r"(?P<login>login: *\Z)|(?P<password>[Pp]assword: *\Z)|(?P<prompt>[#$] *\Z)"
+# A pipe keeps our shell off the terminal: no prompt, no echo, no line editing, no job control. The loop, because
+# BusyBox's cat holds a line back until the next one comes.
+_OWN_SHELL = "stty -echo 2>/dev/null; while IFS= read -r l; do printf '%s\\n' \"$l\"; done | sh"
 _LOGIN_STEPS = 6
 _SETTLE = 0.2
 _INLINE = 600
@@ -100,9 +103,7 @@ class ConsoleShell:
             if asked is None:
                 return self._synchronised(1.0)  # a shell of ours, from before a takeover, prints no prompt
             if asked["prompt"]:
-                # dd keeps the shell off the terminal: no prompt, no echo, no line editing, no job control; some
-                # implementations of cat hold a line back until the next one comes
-                self._console.send("stty -echo 2>/dev/null; dd bs=4096 2>/dev/null | sh\n")
+                self._console.send(f"{_OWN_SHELL}\n")
                 return self._synchronised(max(1.0, deadline.remaining(at_most=15.0)))
             self._console.send((self._image.user if asked["login"] else self._image.password) + "\n")
         return False

@@ -71,6 +71,15 @@ class ControllerSession(ItemHooks):
         if provisioning is not None and provisioning.handoff is not None:
             node.workerinput[HANDOFF] = provisioning.handoff.to_json()
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: object) -> object:
+        """Keep the checks of a directory in one worker, unless the user chose another distribution than the default."""
+        if config.getoption("dist") != "load":
+            return None
+        from conformance.plugin.scheduling import family_scheduling  # only where xdist is installed
+
+        return family_scheduling(config, log)
+
     def pytest_report_header(self) -> list[str]:
         """What this run is about."""
         handoff = self._provisioning.handoff if self._provisioning else None

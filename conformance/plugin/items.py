@@ -1,4 +1,4 @@
-"""The checks among the collected items: their marker, their group, what is gathered about each."""
+"""The checks among the collected items: their marker, and what is gathered about each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def requirement_of(item: pytest.Item) -> str:
 
 
 def validate_items(items: Sequence[pytest.Item]) -> list[pytest.Item]:
-    """The checks among ``items``, each with its xdist group set.
+    """The checks among ``items``.
 
     Raises pytest.UsageError for a marker without exactly one id, for two markers, or for an id the catalogue lacks.
     """
@@ -36,9 +36,6 @@ def validate_items(items: Sequence[pytest.Item]) -> list[pytest.Item]:
             load().get(requirement_of(item))
         except UnknownRequirementError as error:
             raise pytest.UsageError(f"{item.nodeid}: {error}") from error
-        if item.get_closest_marker("xdist_group") is None:
-            # the checks of one module share fixtures, VMs among them: keep them in one worker
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
         checks.append(item)
     return checks
 

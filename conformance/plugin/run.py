@@ -49,7 +49,8 @@ class Run:
 
     ``cluster`` records whatever is created in ``ledger``; ``timeouts`` is the scaled table; ``nodes`` the schedulable
     nodes, sorted; ``versions`` of Kubernetes and KubeVirt; ``keys`` those of the run's guests; ``report_dir`` where
-    evidence goes. Closing it closes connections only.
+    evidence goes. ``keeping`` turns true when a check did not pass and the user wants to look at what it left:
+    fixtures then delete nothing. Closing it closes connections only.
     """
 
     def __init__(self, handoff: Handoff, binding: Binding, process: str) -> None:
@@ -57,6 +58,7 @@ class Run:
         self.directory = RunDirectory(Path(handoff.directory))
         self.id = self.directory.id
         self.mode = handoff.mode
+        self.keeping = False
         self.nodes = handoff.nodes
         self.versions = Versions(handoff.kubernetes, handoff.kubevirt)
         self.timeouts = Timeouts().scaled(handoff.timeout_factor)
@@ -84,9 +86,10 @@ class Run:
         try:
             yield ref.name
         finally:
-            self.cluster.delete(ref)
-            wait_gone(self.cluster, ref, self.timeouts.deletion.start())
-            self.ledger.forget(ref)
+            if not self.keeping:
+                self.cluster.delete(ref)
+                wait_gone(self.cluster, ref, self.timeouts.deletion.start())
+                self.ledger.forget(ref)
 
     def guest(self, namespace: str, name: str, image: GuestImage) -> Guest:
         """The inside of a VMI of this run, whose user data came from ``self.keys``."""

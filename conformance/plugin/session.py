@@ -24,15 +24,13 @@ _RUN = pytest.StashKey[Run]()
 
 def make_session_plugin(config: pytest.Config, settings: Settings) -> ItemHooks:
     """The hooks for this process, and what other plugins must know before they are configured."""
-    handed = getattr(config, "workerinput", {}).get(HANDOFF)
-    if handed is not None:
-        return WorkerSession(config, settings, Handoff.from_json(handed))
-    from conformance.plugin.controller import ControllerSession  # it imports this module
-
     if not getattr(config.option, "allure_report_dir", "none"):
         config.option.allure_report_dir = str(settings.report_dir / "allure-results")
-    if getattr(config.option, "dist", "no") == "load":
-        config.option.dist = "loadgroup"  # checks that share a VM stay together
+    handed = getattr(config, "workerinput", {})
+    if HANDOFF in handed:
+        return WorkerSession(config, settings, Handoff.from_json(handed[HANDOFF]))
+    from conformance.plugin.controller import ControllerSession  # it imports this module
+
     return ControllerSession(config, settings)
 
 
@@ -90,6 +88,7 @@ class ItemHooks:
             record.add(call.when, call)
             if report.failed:
                 self._collect(item, report)
+                current_run(self.config).keeping |= self.settings.keep_on_failure
             if call.when == "teardown":
                 stamp = {"started": record.started, "nodeid": item.nodeid, "outcome": to_json(record.outcome())}
                 report.user_properties.append((OUTCOME, json.dumps(stamp)))

@@ -210,7 +210,7 @@ class ControlPlane:
 
 
 def _version(context: SandboxContext) -> str:
-    return str(context.options.get("kubevirt_version", NEWEST))
+    return str(context.options.get("kubevirt-version", NEWEST))
 
 
 def _guest(context: SandboxContext) -> GuestImage:

@@ -63,9 +63,18 @@ class RunningPod:
     netns: str | None = None
     containers: dict[str, Container] = field(default_factory=dict)
     watchers: set[asyncio.Task[None]] = field(default_factory=set)
+    inert: set[str] = field(default_factory=set)
     set_up: bool = False
     initialised: bool = False
     terminating: bool = False
+
+    def end_inert(self) -> None:
+        """A containerDisk's container ends once every container with a program has."""
+        states = self.states.main
+        if all(state.phase == "terminated" for name, state in states.items() if name not in self.inert):
+            for name in self.inert & states.keys():
+                if states[name].phase == "running":
+                    states[name].end(0)
 
     def log_file(self, container: str) -> Path:
         return self.logs / f"{container}.log"
@@ -144,6 +153,7 @@ class Kubelet:
             if not running.initialised:
                 return delay
         delays = [await self._ensure(pod, running, container) for container in pod["spec"]["containers"]]
+        running.end_inert()
         return min((delay for delay in delays if delay is not None), default=None)
 
     async def _set_up(self, pod: Object, running: RunningPod) -> bool:
@@ -221,6 +231,9 @@ class Kubelet:
         await self._events.normal(pod, "Pulled", message, path)
         if image.guest is not None:  # a containerDisk holds a disk and no program that anybody here needs
             state.run()
+            running.inert.add(container["name"])
+            await self._events.normal(pod, "Created", "Container created", path)
+            await self._events.normal(pod, "Started", "Container started", path)
             if group == "initContainers":
                 state.end(0)
                 self.controller.enqueue(Key(running.ref.namespace, running.ref.name))
@@ -308,8 +321,10 @@ class Kubelet:
         return None
 
     async def _stop_containers(self, pod: Object, running: RunningPod, grace: float) -> None:
-        for name, container in list(running.containers.items()):
-            await self._events.normal(pod, "Killing", f"Stopping container {name}", f"spec.containers{{{name}}}")
+        for name, state in running.states.main.items():
+            if state.phase == "running":
+                await self._events.normal(pod, "Killing", f"Stopping container {name}", f"spec.containers{{{name}}}")
+        for container in list(running.containers.values()):
             await container.kill(signal.SIGTERM)
         watchers = list(running.watchers)
         if watchers and grace > 0:
@@ -318,6 +333,7 @@ class Kubelet:
             await container.kill(signal.SIGKILL)
         if watchers:
             await asyncio.wait(watchers)
+        running.end_inert()
 
     async def _tear_down(self, running: RunningPod) -> None:
         for container in list(running.containers.values()):

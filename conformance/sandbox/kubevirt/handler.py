@@ -137,6 +137,7 @@ class VirtHandler(NodeAgent):
             grace = float(vmi["spec"].get("terminationGracePeriodSeconds", 30))
             forced = not await session.launcher.shutdown(grace)
             await self.events.normal(vmi, "Deleted", "VirtualMachineInstance stopping")
+            await self.events.normal(vmi, "Deleted", "Signaled Deletion")
         await self.end_launcher(session)
         if vmi.get("status", {}).get("phase") == "Running":
             await self.update(vmi, lambda obj: _finish(obj, forced))

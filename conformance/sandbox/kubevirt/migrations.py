@@ -13,7 +13,7 @@ from conformance.sandbox.client import MIGRATIONS, PODS, VMIS, ApiClient, Object
 from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder
 from conformance.sandbox.kubevirt import conditions, spec
-from conformance.sandbox.kubevirt.template import RenderError, TemplateService
+from conformance.sandbox.kubevirt.template import RenderError, TemplateService, memory_overhead
 from conformance.sandbox.kubevirt.vmis import current_pod, pods_of
 
 FINALIZER: Final = "kubevirt.io/migrationJobFinalize"
@@ -151,6 +151,7 @@ class MigrationController:
                 "sourcePod": source["metadata"]["name"] if source else "",
                 "targetNode": target["spec"]["nodeName"],
                 "targetPod": target["metadata"]["name"],
+                "targetMemoryOverhead": memory_overhead(target),
             }
 
         await self._client.mutate(VMIS, meta["namespace"], meta["name"], change)

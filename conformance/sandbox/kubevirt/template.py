@@ -17,6 +17,7 @@ from conformance.sandbox.kubevirt.facts import VersionFacts
 
 NETWORKS_ANNOTATION: Final = "k8s.v1.cni.cncf.io/networks"
 DEFAULT_NETWORK_ANNOTATION: Final = "v1.multus-cni.io/default-network"
+OVERHEAD_ANNOTATION: Final = "kubevirt.io/memory-overhead-bytes"
 HOOK_SOCKETS: Final = "/var/run/kubevirt-hooks"
 _RUN: Final = "/var/run/kubevirt"
 _PRIVATE: Final = "/var/run/kubevirt-private"
@@ -160,7 +161,7 @@ class TemplateService:
         annotations = {
             "kubectl.kubernetes.io/default-container": "compute",
             "kubevirt.io/domain": vmi["metadata"]["name"],
-            "kubevirt.io/memory-overhead-bytes": str(overhead),
+            OVERHEAD_ANNOTATION: str(overhead),
             "kubevirt.io/migrationTransportUnix": "true",
             "kubevirt.io/pci-topology-version": "v3",
             "descheduler.alpha.kubernetes.io/request-evict-only": "",
@@ -278,6 +279,11 @@ def network_annotations(vmi: Object, registered: spec.Registrations) -> dict[str
     return annotations
 
 
+def memory_overhead(pod: Object) -> str:
+    """The overhead that a launcher pod was rendered with, as a quantity."""
+    return quantity.to_kibibytes(int(pod["metadata"]["annotations"][OVERHEAD_ANNOTATION]))
+
+
 def _guest_memory(vmi: Object) -> int:
     domain = vmi["spec"]["domain"]
     requested = (domain.get("resources") or {}).get("requests", {}).get("memory")
@@ -347,4 +353,8 @@ def _compute_mounts(*, with_sidecars: bool) -> list[Object]:
         "hotplug-disks": f"{_RUN}/hotplug-disks",
     }
     wanted = {name: path for name, path in mounts.items() if with_sidecars or name != "hook-sidecar-sockets"}
-    return [{"name": name, "mountPath": path} for name, path in wanted.items()]
+    return [
+        {"name": name, "mountPath": path}
+        | ({"mountPropagation": "HostToContainer"} if name in ("container-disks", "hotplug-disks") else {})
+        for name, path in wanted.items()
+    ]

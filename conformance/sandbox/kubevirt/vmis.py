@@ -14,6 +14,8 @@ FINALIZER: Final = "kubevirt.io/foregroundDeleteVirtualMachine"
 UNPAUSED: Final = "kubevirt.io/virtual-machine-unpaused"
 _IMAGE_REASONS: Final = ("ErrImagePull", "ImagePullBackOff")
 _RENDER_RETRY_SECONDS: Final = 3.0
+_NO_POD: Final = "virt-launcher pod has not yet been scheduled"
+_NODE_LABEL: Final = "kubevirt.io/nodeName"
 _FINAL: Final = ("Succeeded", "Failed")
 
 
@@ -70,8 +72,16 @@ class VmiController:
         if pod is None:
             return await self._create_pod(vmi) if phase == "Pending" else await self._lost(vmi)
         await self._unpause_gate(vmi, pod)
-        await self._client.mutate(VMIS, *key, lambda obj: self._follow(obj, pod))
+        followed = await self._client.mutate(VMIS, *key, lambda obj: self._follow(obj, pod))
+        await self._label_pod(followed, pod)
         return None
+
+    async def _label_pod(self, vmi: Object, pod: Object) -> None:
+        """The pod that the VMI lives in carries its node's name, as the VMI does."""
+        node, meta = vmi["metadata"].get("labels", {}).get(_NODE_LABEL), pod["metadata"]
+        if node and pod["spec"].get("nodeName") == node and meta.get("labels", {}).get(_NODE_LABEL) != node:
+            patch = {"metadata": {"labels": {_NODE_LABEL: node}}}
+            await self._client.merge(PODS, meta["namespace"], meta["name"], patch)
 
     async def _create_pod(self, vmi: Object) -> float | None:
         meta = vmi["metadata"]
@@ -83,6 +93,7 @@ class VmiController:
 
             def fail(obj: Object) -> None:
                 conditions.enter_phase(obj, "Pending")
+                conditions.put(obj, "Ready", False, "PodNotExists", _NO_POD)
                 conditions.put(obj, "Synchronized", False, "FailedCreate", message)
 
             await self._client.mutate(VMIS, meta["namespace"], meta["name"], fail)
@@ -101,7 +112,7 @@ class VmiController:
         meta = vmi["metadata"]
 
         def fail(obj: Object) -> None:
-            conditions.put(obj, "Ready", False, "PodNotExists", "virt-launcher pod has not yet been scheduled")
+            conditions.put(obj, "Ready", False, "PodNotExists", _NO_POD)
             conditions.enter_phase(obj, "Failed")
 
         await self._client.mutate(VMIS, meta["namespace"], meta["name"], fail)
@@ -134,7 +145,7 @@ class VmiController:
             status["qosClass"] = "Burstable"
             status["migrationTransport"] = "Unix"
             status["interfaces"] = _scheduled_interfaces(vmi, pod)
-            vmi["metadata"].setdefault("labels", {})["kubevirt.io/nodeName"] = pod["spec"]["nodeName"]
+            vmi["metadata"].setdefault("labels", {})[_NODE_LABEL] = pod["spec"]["nodeName"]
             conditions.enter_phase(vmi, "Scheduled")
 
     async def _unpause_gate(self, vmi: Object, pod: Object) -> None:

@@ -56,9 +56,11 @@ def _domain_part(nic: DomainInterface, source: str) -> Object:
 
 def put_migratable(vmi: Object, registered: spec.Registrations, facts: VersionFacts) -> None:
     """Conditions LiveMigratable and StorageLiveMigratable, as the networks and (here ephemeral) disks allow."""
+    reason, message = "InterfaceNotLiveMigratable", facts.not_migratable
     if spec.is_migratable(vmi, registered):
         conditions.put(vmi, "LiveMigratable", True)
+        conditions.put(vmi, "StorageLiveMigratable", True)
     else:
-        conditions.put(vmi, "LiveMigratable", False, "InterfaceNotLiveMigratable", facts.not_migratable)
-    conditions.put(vmi, "StorageLiveMigratable", True)
+        conditions.put(vmi, "LiveMigratable", False, reason, message)
+        conditions.put(vmi, "StorageLiveMigratable", False, "NotMigratable", f"{reason}: {message}")
     vmi["status"]["migrationMethod"] = "BlockMigration"

@@ -47,6 +47,7 @@ class VmController:
         if vmi is not None and (not wanted or _asked_to_stop(vm, vmi) or vmi.get("status", {}).get("phase") in _FINAL):
             await self._stop(vm, vmi)
         elif vmi is None and wanted:
+            await self._report(vm, None)
             vmi = await self._start(vm)
         elif vmi is not None:
             await self._update_live(vm, vmi)
@@ -213,7 +214,7 @@ def _printable(vm: Object, vmi: Object | None) -> str:
     if vm["metadata"].get("deletionTimestamp"):
         return "Terminating"
     if vmi is None:
-        return "Starting" if _runs(vm) else "Stopped"
+        return "Stopped"
     if vmi["metadata"].get("deletionTimestamp"):
         return "Stopped" if vmi["status"].get("phase") in _FINAL else "Stopping"
     state = vmi["status"].get("migrationState") or {}

@@ -186,6 +186,8 @@ def test_workers_only_connect_and_their_outcomes_arrive(project: Project) -> Non
     assert verdicts["REG-001"] is Verdict.CONFORMANT
     assert verdicts["OBS-003"] is Verdict.NON_CONFORMANT
     assert done.stdout.count("registering sample") == 1
+    timeline = json.loads((project.report / "timeline.json").read_text())
+    assert len({line["worker"] for line in timeline}) == 1, "checks of one directory stay in one worker"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -60,11 +60,19 @@ def test_a_missing_layer_is_named(store: ImageStore, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tag", [":v1.9.0", "@sha256:0123"])
-def test_the_launcher_is_built_in_and_privileged(tag: str, store: ImageStore) -> None:
+def test_an_image_of_the_sandbox_itself_is_privileged(tag: str, store: ImageStore, tmp_path: Path) -> None:
+    store.provide(Image("quay.io/kubevirt/virt-launcher:*", (tmp_path,), privileged=True))
     found = store.resolve(f"quay.io/kubevirt/virt-launcher{tag}")
     assert found is not None
     assert found.privileged
-    assert found.command[0] == "/usr/bin/tini"
+    assert found.layers == (tmp_path,)
+
+
+def test_an_image_loaded_from_outside_is_never_privileged(store: ImageStore, tmp_path: Path) -> None:
+    store.load(Image("vendor/sidecar:1", (tmp_path,), privileged=True))
+    found = store.resolve("vendor/sidecar:1")
+    assert found is not None
+    assert not found.privileged
 
 
 def test_the_built_in_disk_names_its_guest(store: ImageStore) -> None:

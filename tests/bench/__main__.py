@@ -1,0 +1,123 @@
+"""Prints one figure a line: what it is, how much, the CPU time of QEMU beside it, and the limit it must keep.
+
+Wall times are noise on a busy machine; wall / (QEMU CPU / cores) is what can be compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from conformance.report import read_report
+from conformance.sandbox import daemon
+from tests.bench.processes import QemuMeter, memory_megabytes
+
+ROOT = Path(__file__).parents[2]
+BINDINGS = ("managedtap", "passt")
+REPEATS = 3
+
+
+def figure(what: str, value: float, unit: str, limit: float | None = None, note: str = "") -> None:
+    """Print one figure."""
+    kept = "" if limit is None else f"  limit {limit:g} {unit} {'kept' if value <= limit else 'BROKEN'}"
+    print(f"{what:<44}{value:>9.2f} {unit:<4}{kept}{'  ' + note if note else ''}", flush=True)
+
+
+@contextmanager
+def sandbox(name: str) -> Iterator[tuple[daemon.RunningSandbox, float]]:
+    """A sandbox and the seconds it took to a usable API."""
+    begun = time.monotonic()
+    options = daemon.Options(state_dir=Path(f"/run/kbc-{name}{os.getpid()}"))
+    with daemon.start(options, lambda _stage, _fraction: None) as running:
+        yield running, time.monotonic() - begun
+
+
+def measured(command: Sequence[str], environment: dict[str, str] | None = None) -> tuple[float, float, int]:
+    """Wall seconds, QEMU CPU seconds and exit status of a command."""
+    begun = time.monotonic()
+    with QemuMeter() as meter:
+        status = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **(environment or {})},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        ).returncode
+    return time.monotonic() - begun, meter.seconds, status
+
+
+def contention(wall: float, cpu: float) -> str:
+    """The comparable part of a wall time."""
+    cores = os.cpu_count() or 1
+    return f"QEMU CPU {cpu:.1f} s, wall / (QEMU CPU / {cores} cores) = {wall / (cpu / cores):.2f}" if cpu else "no QEMU"
+
+
+def bench_up() -> None:
+    """Warm start to a usable API, and what an idle sandbox holds in memory."""
+    seconds = []
+    for _ in range(REPEATS):
+        with sandbox("up") as (running, took):
+            seconds.append(took)
+            memory = memory_megabytes(running.record.pid)
+    figure("warm up to a usable API, median of 3", statistics.median(seconds), "s", 4)
+    figure("idle sandbox without VMs, memory", memory, "MB", 250)
+
+
+def bench_binding(name: str) -> None:
+    """One binding of this slice, warm, in a sandbox of its own."""
+    with tempfile.TemporaryDirectory() as directory:
+        command = [sys.executable, "-m", "conformance.cli", "run", name, "--report-dir", directory]
+        wall, cpu, status = measured(command)
+        figure(f"{name}: warm run (exit status {status})", wall, "s", 90, contention(wall, cpu))
+        report = read_report(Path(directory) / "report.yaml")
+        for entry in report.entries:
+            for measurement in entry.outcome.measurements:
+                label = f"{name}: {entry.id} {measurement.name}"
+                figure(label, measurement.value, measurement.unit)
+
+
+def bench_cold() -> None:
+    """`make certify` with an empty cache: packages, environment, root, guest and both bindings."""
+    with tempfile.TemporaryDirectory(prefix="kbc-cold-") as cache:
+        environment = {"XDG_CACHE_HOME": cache}
+        wall, _, _ = measured(["make", "venv"], environment)
+        with QemuMeter() as meter:
+            begun = time.monotonic()
+            done = subprocess.run(
+                ["make", "certify", f"OUT={cache}/out"],
+                cwd=ROOT,
+                env={**os.environ, **environment},
+                stdout=subprocess.DEVNULL,
+                check=False,
+            )
+        rest = time.monotonic() - begun
+        figure("cold: virtual environment", wall, "s", 360)
+        figure(
+            f"cold: make certify (exit status {done.returncode})",
+            wall + rest,
+            "s",
+            480,
+            contention(rest, meter.seconds),
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--cold", action="store_true", help="also run `make certify` with an empty cache (minutes)")
+    arguments = parser.parse_args()
+    parts: list[Callable[[], None]] = [bench_up, *(lambda n=name: bench_binding(n) for name in BINDINGS)]
+    for part in [*parts, *([bench_cold] if arguments.cold else [])]:
+        part()
+
+
+if __name__ == "__main__":
+    main()

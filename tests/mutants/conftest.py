@@ -1,0 +1,19 @@
+"""One sandbox per worker, shared by the runs of its tests: what one run leaves behind would fail the next."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conformance.sandbox import daemon
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Path]:
+    """The state directory of a running sandbox."""
+    options = daemon.Options(state_dir=Path(f"/run/kbc-m{os.getpid()}"))
+    with daemon.start(options, lambda _stage, _fraction: None) as running:
+        yield running.state.path

@@ -1,0 +1,64 @@
+"""The suite can fail: each mutant is caught by exactly the requirements it names, and sound bindings by none.
+
+A requirement whose precondition the fault takes away may be inconclusive, never non-conformant.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conformance.model import Report, Verdict, load_binding
+from conformance.report import read_report
+
+ROOT = Path(__file__).parents[2]
+MUTANTS = sorted((ROOT / "fixtures" / "mutants").glob("*.yaml"))
+SOUND = sorted((ROOT / "fixtures" / "bindings").glob("*.yaml"))
+# The faults are seen at once or never: the bounds need no allowance for a busy machine.
+MUTANT_TIMEOUT_FACTOR = "0.5"
+RUN_SECONDS = 600
+
+
+def judge(definition: Path, sandbox: Path, directory: Path, factor: str) -> tuple[int, Report]:
+    """Run the suites for one definition in a process of its own: exit status and report."""
+    command = [sys.executable, "-m", "pytest", "suites", "-q", "--binding", str(definition)]
+    command += ["--sandbox-state", str(sandbox), "--report-dir", str(directory), "--timeout-factor", factor]
+    done = subprocess.run(
+        [*command, "-p", "no:cacheprovider"], cwd=ROOT, capture_output=True, text=True, timeout=RUN_SECONDS, check=False
+    )
+    report = directory / "report.yaml"
+    assert report.exists(), f"no report:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    return done.returncode, read_report(report)
+
+
+def ids(report: Report, verdict: Verdict) -> list[str]:
+    return sorted(entry.id for entry in report.entries if entry.verdict is verdict)
+
+
+def explain(report: Report) -> str:
+    """Every entry that is neither conformant nor out of scope, with its first words."""
+    odd = (Verdict.NON_CONFORMANT, Verdict.INCONCLUSIVE)
+    return "\n".join(f"{e.id} {e.verdict}: {e.outcome.message[:300]}" for e in report.entries if e.verdict in odd)
+
+
+@pytest.mark.parametrize("definition", MUTANTS, ids=lambda path: path.stem)
+def test_a_mutant_is_caught_by_exactly_the_requirements_it_names(
+    definition: Path, sandbox: Path, tmp_path: Path
+) -> None:
+    mutant = load_binding(definition).mutant
+    assert mutant is not None
+    status, report = judge(definition, sandbox, tmp_path, MUTANT_TIMEOUT_FACTOR)
+    assert ids(report, Verdict.NON_CONFORMANT) == sorted(mutant.caught_by), explain(report)
+    assert status == 1
+
+
+@pytest.mark.parametrize("definition", SOUND, ids=lambda path: path.stem)
+def test_a_sound_binding_is_conformant(definition: Path, sandbox: Path, tmp_path: Path) -> None:
+    status, report = judge(definition, sandbox, tmp_path, "1")
+    assert ids(report, Verdict.NON_CONFORMANT) == [], explain(report)
+    assert ids(report, Verdict.INCONCLUSIVE) == [], explain(report)
+    assert len(ids(report, Verdict.CONFORMANT)) >= 20
+    assert status == 0
