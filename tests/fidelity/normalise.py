@@ -15,6 +15,8 @@ from typing import Final
 from tests.fidelity.recording import ApiEvent, Json, Object, dig, objects, text
 
 NETWORK_STATUS: Final = "k8s.v1.cni.cncf.io/network-status"
+RECORDED_NETWORK: Final = "podnet"
+"""The recorded cluster's default network; another name is learnt from network-status."""
 _GENERATED: Final = re.compile(r"^(virt-launcher-.+-|kubevirt-evacuation-)[a-z0-9]{5}$")
 _UID: Final = re.compile(r"\b(?:uid-\d+|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\b")
 _HEX: Final = re.compile(r"\b(?:hex64-\d+|[0-9a-f]{64})\b")
@@ -40,7 +42,7 @@ class Normaliser:
         self._addresses: dict[str, str] = {}
         self._macs: dict[str, str] = {}
         self._nodes: dict[str, str] = {}
-        self._network = ""
+        self._network = RECORDED_NETWORK
         known = list(events)
         for event in known:
             self._learn_name(event)
@@ -62,8 +64,7 @@ class Normaliser:
         value = _MAC.sub(lambda m: self._macs.get(m[0].lower(), "<mac>"), value)
         value = _IPV4.sub(lambda m: self._addresses.get(m[0], "<ip>"), value)
         value = _CNI_PATH.sub("in path [<CNI path>]", value)
-        if self._network:
-            value = value.replace(f" from {self._network}", " from <pod network>")
+        value = value.replace(f" from {self._network}", " from <pod network>")
         return self._words.sub(lambda m: self._names.get(m[0]) or self._nodes[m[0]], value) if self._words else value
 
     def value(self, value: Json) -> Json:

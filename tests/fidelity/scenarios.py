@@ -56,6 +56,7 @@ SIDECARS: Final = (
 )
 CNI_PLUGINS: Final = (
     ("cni-passt-binding-plugin", FIXTURES / "passt_cni" / "cni_passt_binding_plugin.py"),
+    ("kubevirt-passt-binding", FIXTURES / "passt_cni" / "cni_passt_binding_plugin.py"),
     ("h6-fail", HERE / "plugins" / "h6_fail.py"),
     ("h6-tap", HERE / "plugins" / "h6_tap.py"),
 )
