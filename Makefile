@@ -8,7 +8,7 @@ BINDING ?= managedtap passt
 OUT ?= out
 PYTEST := $(BIN)/pytest -p no:binding_conformance
 
-.PHONY: certify test mutants lint bench doctor venv clean
+.PHONY: certify test mutants lint bench fidelity doctor venv clean
 
 certify: $(READY)  ## certify BINDING (a bundled name or a definition's path; several allowed) on the sandbox
 	@$(BIN)/binding-conformance doctor --install
@@ -32,6 +32,10 @@ lint: $(READY)  ## style and types
 bench: $(READY)  ## figures of speed and size
 	@$(BIN)/binding-conformance doctor --install
 	@$(BIN)/python -m tests.bench
+
+fidelity: $(READY)  ## replay the recordings of a real KubeVirt on the sandbox and compare fact by fact
+	@$(BIN)/binding-conformance doctor --install
+	@$(BIN)/python -m tests.fidelity.run
 
 doctor: $(READY)  ## say what this machine lacks
 	@$(BIN)/binding-conformance doctor
