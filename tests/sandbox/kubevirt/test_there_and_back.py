@@ -59,4 +59,4 @@ def test_a_vm_comes_back_to_its_first_node(cluster: Cluster, vmi: Ref) -> None:
 
 
 def _succeeded(pod: Manifest | None) -> bool:
-    return dig(pod or {}, "status", "phase") == "Succeeded"
+    return bool(dig(pod or {}, "status", "phase") == "Succeeded")
