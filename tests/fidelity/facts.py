@@ -24,6 +24,8 @@ _SHORT = {
     "Pod": "pod",
 }
 _ENDED = ("Failed", "Succeeded")
+_CHANCE = 7
+"""Two migrations bring seven changes of Ready; more are a loop."""
 
 
 def extract(seen: Observation) -> Facts:
@@ -102,7 +104,7 @@ def _condition_facts(states: list[Object]) -> Iterator[tuple[str, Json]]:
         for kind in statuses.keys() - now.keys():
             statuses[kind].append("(removed)")
     for kind, said in statuses.items():
-        yield f"condition {kind} sequence", " > ".join(text(status) for status in unique(said))
+        yield f"condition {kind} sequence", _told(said)
 
 
 def _interface_facts(states: list[Object], names: Normaliser) -> Iterator[tuple[str, Json]]:
@@ -122,7 +124,15 @@ def _interface_facts(states: list[Object], names: Normaliser) -> Iterator[tuple[
         for entry in entries:
             yield f"interfaces when {stage}: {text(entry.get('name'))}", _one_family(entry)
     for name, said in links.items():
-        yield f"interface {name} linkState sequence", " > ".join(text(link) for link in unique(said))
+        yield f"interface {name} linkState sequence", _told(said)
+
+
+def _told(values: list[Json]) -> str:
+    """Changes as `a > b > a`; an endless to and fro, whose length is chance, as `a > b, again and again`."""
+    changes = [text(value) for value in unique(values)]
+    if len(changes) > _CHANCE and len(set(changes)) == 2:
+        return " > ".join(changes[:2]) + ", again and again"
+    return " > ".join(changes)
 
 
 def _staged(states: list[Object], names: Normaliser) -> Iterator[tuple[str, Object]]:

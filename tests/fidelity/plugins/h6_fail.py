@@ -6,7 +6,7 @@ import os
 import sys
 
 REFUSAL = {
-    "cniVersion": "0.3.1",
+    "cniVersion": "1.0.0",
     "code": 100,
     "msg": "h6-fail: the vendor fabric refused the port",
     "details": "quota exceeded on switch tor-1",

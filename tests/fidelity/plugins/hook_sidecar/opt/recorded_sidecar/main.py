@@ -18,6 +18,9 @@ from .domain import EDITS
 SOCKETS = Path("/var/run/kubevirt-hooks")
 SLOW_SECONDS = 65.0
 EXIT_STATUS = 3
+WITHOUT_SHUTDOWN = ("v2", "slirp")
+SIGNALLED_STATUS = 2
+"""The recorded slirp sidecar knew no SIGTERM: Go's runtime ended it with this."""
 Method = Callable[[bytes, grpc.ServicerContext], bytes]
 FIXED_SOCKETS = {"passt": "passt.sock", "slirp": "slirp.sock"}
 
@@ -29,7 +32,7 @@ class Hooks:
         self.mode = mode
         self.stop = threading.Event()
         self.binding = os.environ.get("NETWORK_BINDING_PLUGIN_NAME", "")
-        self.versions = ("v1alpha2",) if mode == "v2" else ("v1alpha3", "v1alpha2")
+        self.versions = ("v1alpha2",) if mode in WITHOUT_SHUTDOWN else ("v1alpha3", "v1alpha2")
 
     def info(self, _request: bytes, _context: grpc.ServicerContext) -> bytes:
         """The hooks and versions of this sidecar."""
@@ -69,10 +72,10 @@ def main(arguments: list[str]) -> int:
         print("exiting on purpose", file=sys.stderr)
         return EXIT_STATUS
     hooks = Hooks(mode)
-    signal.signal(signal.SIGTERM, lambda *_: hooks.stop.set())
     if mode == "nosock":
-        hooks.stop.wait()
+        signal.pause()  # like the shell that slept there: the first process of a container ignores SIGTERM by default
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(SIGNALLED_STATUS) if mode == "slirp" else hooks.stop.set())
     path = SOCKETS / FIXED_SOCKETS.get(mode, f"shim-{os.getpid()}-{time.time_ns() % 10**6}.sock")
     server = grpc.server(ThreadPoolExecutor(max_workers=4))
     server.add_generic_rpc_handlers(tuple(hooks.handlers()))
