@@ -193,8 +193,17 @@ class VmiController:
                     VMIS, meta["namespace"], meta["name"], lambda obj: _mirror_readiness(obj, pod)
                 )
             return None
+        await self._client.mutate(VMIS, meta["namespace"], meta["name"], _bury)
         await self._client.mutate(VMIS, meta["namespace"], meta["name"], _release)
         return None
+
+
+def _bury(vmi: Object) -> None:
+    """The last word on a VMI without a pod: one that had not ended by itself counts as failed."""
+    conditions.drop(vmi, "Synchronized")
+    conditions.put(vmi, "Ready", False, "PodNotExists", _NO_POD)
+    if vmi["status"].get("phase") not in _FINAL:
+        conditions.enter_phase(vmi, "Failed")
 
 
 def _release(vmi: Object) -> None:
