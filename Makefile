@@ -8,7 +8,7 @@ BINDING ?= managedtap passt
 OUT ?= out
 PYTEST := $(BIN)/pytest -p no:binding_conformance
 
-.PHONY: certify test lint bench fidelity doctor venv clean
+.PHONY: certify test mutants lint bench fidelity doctor venv clean
 
 certify: $(READY)  ## certify BINDING (a bundled name or a definition's path; several allowed) on the sandbox
 	@$(BIN)/binding-conformance doctor --install
@@ -16,10 +16,13 @@ certify: $(READY)  ## certify BINDING (a bundled name or a definition's path; se
 
 test: $(READY)  ## install the rest and pass every test
 	@$(BIN)/binding-conformance doctor --install
-	@$(PYTEST) tests/unit
+	@$(PYTEST) tests/unit -n 2
 	@$(PYTEST) tests/contract
 	@$(PYTEST) tests/sandbox
-	@$(PYTEST) tests/mutants
+	@$(PYTEST) tests/mutants -n 2 -m 'not slow' -v
+
+mutants: $(READY)  ## every mutant, the slow ones too (half an hour)
+	@$(PYTEST) tests/mutants -n 2 -v
 
 lint: $(READY)  ## style and types
 	@$(BIN)/ruff check .

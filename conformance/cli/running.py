@@ -59,7 +59,11 @@ def judge_all(request: Request, progress: Progress) -> int:
         statuses = []
         for binding in bindings:
             directory = request.report_dir if len(bindings) == 1 else request.report_dir / binding.label
-            statuses.append(_session(_command(request, binding, requirements, directory, state)))
+            status, stopped = _session(_command(request, binding, requirements, directory, state))
+            statuses.append(status)
+            if stopped:
+                progress(f"stopped while judging {binding.label}; nothing further is judged")
+                return _ENVIRONMENT
     return next((worst for worst in (_USAGE, _NOT_CONFORMANT, _ENVIRONMENT) if worst in statuses), 0)
 
 
@@ -118,24 +122,25 @@ def _command(
     return command + (["-n", str(request.workers)] if request.workers > 1 else [])
 
 
-def _session(command: list[str]) -> int:
-    """Run one pytest session and translate its exit status. Ctrl-C reaches it by itself, SIGTERM is passed on."""
+def _session(command: list[str]) -> tuple[int, bool]:
+    """Run one pytest session: its exit status, translated, and whether the user asked to stop.
+
+    Ctrl-C reaches the session by itself, SIGTERM is passed on; either way we wait for it to clean up.
+    """
     path = os.pathsep.join(filter(None, (str(data_root()), os.environ.get("PYTHONPATH", ""))))
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
+    asked: list[int] = []
 
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        process.send_signal(signal.SIGTERM)
+    def stop(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        if number == signal.SIGTERM:
+            process.send_signal(signal.SIGTERM)
 
-    handlers = {signal.SIGTERM: pass_on, signal.SIGINT: _ignore}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         status = process.wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
     # pytest's own: 4 usage, 5 nothing collected; negative: killed
-    return {0: 0, 1: _NOT_CONFORMANT, 2: _USAGE, 4: _USAGE}.get(status, _ENVIRONMENT)
-
-
-def _ignore(number: int, frame: FrameType | None) -> None:
-    """The session handles Ctrl-C; we wait for it to clean up."""
+    return {0: 0, 1: _NOT_CONFORMANT, 2: _USAGE, 4: _USAGE}.get(status, _ENVIRONMENT), bool(asked)

@@ -10,10 +10,11 @@ from rich.console import Console
 from conformance.model import Report
 from conformance.plugin.results import Results
 from conformance.report import print_report, write_allure_environment, write_html, write_junit, write_report
+from conformance.report.allurehtml import AllureError, render_allure
 
 
 def write_all(report: Report, results: Results, directory: Path, allure: Path | None) -> None:
-    """``report.yaml``, ``junit.xml``, ``index.html``, ``timeline.json``, and Allure's environment with its results."""
+    """All files of the report directory; Allure's own page too where Allure is there."""
     directory.mkdir(parents=True, exist_ok=True)
     write_report(report, directory)
     write_junit(report, directory)
@@ -28,6 +29,10 @@ def write_all(report: Report, results: Results, directory: Path, allure: Path | 
             "verdict": report.judgement.summary.value,
         }
         write_allure_environment(allure, facts)
+        try:
+            render_allure(allure, directory / "allure-report")
+        except AllureError as error:
+            sys.stderr.write(f"no Allure page: {error}\n")
 
 
 def print_table(report: Report) -> None:

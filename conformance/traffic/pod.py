@@ -175,6 +175,7 @@ class PodEcho:
 
     def peers(self) -> tuple[Peer, ...]:
         """The peers so far: for TCP one entry per finished connection, for UDP one per datagram."""
-        lines = self._process.stdout.decode("utf-8", "replace").splitlines()[1:]
+        # the first line said that it listens, the last one may be half a line as yet
+        lines = self._process.stdout.decode("utf-8", "replace").split("\n")[1:-1]
         found = (answer(line, b"", {"do": "serve"}) for line in lines)
         return tuple(Peer(entry["peer"], entry["port"], entry["received"]) for entry in found)

@@ -60,9 +60,19 @@ def _gate_causes(request: AdmissionRequest, body: Object, root: str) -> list[Cau
     if not _FACTS.gate_required:
         return []
     kubevirt = request.lookup("kubevirt.io", "kubevirts", "kubevirt", "kubevirt") or {}
+    return [] if _GATE in _gates(kubevirt) else gate_causes(body, root, _FACTS)
+
+
+def _gates(kubevirt: Object) -> list[str]:
     configuration = (kubevirt.get("spec") or {}).get("configuration") or {}
-    gates = (configuration.get("developerConfiguration") or {}).get("featureGates") or []
-    return [] if _GATE in gates else gate_causes(body, root, _FACTS)
+    gates: list[str] = (configuration.get("developerConfiguration") or {}).get("featureGates") or []
+    return gates
+
+
+def _admit_kubevirt(request: AdmissionRequest, kubevirt: Object) -> None:
+    """The registrations are not looked at; a gate that is not needed any more is warned of."""
+    if _FACTS.gate_warning is not None and _GATE in _gates(kubevirt):
+        request.warnings.append(_FACTS.gate_warning)
 
 
 def _admit_vm(request: AdmissionRequest, vm: Object) -> None:
@@ -120,6 +130,7 @@ def _intercept_eviction(request: AdmissionRequest) -> None:
 
 
 _HANDLERS: Final[dict[str, Callable[[AdmissionRequest, Object], None]]] = {
+    "kubevirts": _admit_kubevirt,
     "virtualmachineinstances": _admit_vmi,
     "virtualmachines": _admit_vm,
     "virtualmachineinstancemigrations": _admit_migration,

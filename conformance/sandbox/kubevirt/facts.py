@@ -27,6 +27,7 @@ class VersionFacts(BaseModel):
     version: str
     gate_required: bool
     gate_off: str
+    gate_warning: str | None
     both_methods: str | None
     one_method: str | None
     discontinued: dict[str, str]

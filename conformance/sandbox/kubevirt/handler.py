@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 _FINAL: Final = ("Succeeded", "Failed")
 _POLL_SECONDS: Final = 5.0
+_LOST_INTERFACE: Final = (
+    'server error. command SyncVMI failed: "could not retrieve the api.Interface object from the dummy domain"'
+)
 
 
 class VirtHandler(NodeAgent):
@@ -110,7 +113,17 @@ class VirtHandler(NodeAgent):
             return None
         await self._sync_links(vmi, session)
         await self.report(vmi, session)
+        if await self._lacks_secondary(vmi, session):
+            await self.sync_failed(vmi, _LOST_INTERFACE)
+            return session.next_delay()
         return _POLL_SECONDS
+
+    async def _lacks_secondary(self, vmi: Object, session: Session) -> bool:
+        """Whether a secondary network's interface is not in the domain: KubeVirt then tries to plug it, in vain."""
+        present = {nic.alias.removeprefix("ua-") for nic in await session.launcher.interfaces()}
+        networks = spec.networks(vmi)
+        secondary = [i["name"] for i in spec.interfaces(vmi) if not spec.is_primary(networks[i["name"]])]
+        return any(name not in present for name in secondary)
 
     async def _sync_links(self, vmi: Object, session: Session) -> None:
         present = {nic.alias.removeprefix("ua-"): nic for nic in await session.launcher.interfaces()}

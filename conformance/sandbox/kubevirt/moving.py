@@ -115,8 +115,7 @@ class Mover:
             await session.launcher.refresh_links(names)
         except LauncherError as error:
             message = (
-                "failed to finalize migration: server error. command FinalizeVirtualMachineMigration failed: "
-                f'"failed to update network {names[0]}, err: {error}"'
+                f'failed to finalize migration: server error. command FinalizeVirtualMachineMigration failed: "{error}"'
             )
             await self._handler.events.warning(vmi, "SyncFailed", message)
             return False

@@ -26,13 +26,22 @@ def pods_of(pods: Informer, vmi: Object) -> list[Object]:
 
 
 def current_pod(pods: Informer, vmi: Object) -> Object | None:
-    """The pod the VMI lives in: on its node once it has one, else the one that is no migration target."""
+    """The pod the VMI lives in: on its node once it has one, else the one that is no migration target.
+
+    A node that the VMI has come back to still has the finished pod of its earlier stay: a living pod goes first.
+    """
     node = vmi.get("status", {}).get("nodeName")
-    for pod in pods_of(pods, vmi):
-        migrating = "kubevirt.io/migrationJobUID" in pod["metadata"].get("labels", {})
-        if (node and pod["spec"].get("nodeName") == node) or (not node and not migrating):
-            return pod
-    return None
+    fitting = [pod for pod in pods_of(pods, vmi) if _lives_in(pod, node)]
+    return min(fitting, key=_is_over, default=None)
+
+
+def _lives_in(pod: Object, node: str | None) -> bool:
+    migrating = "kubevirt.io/migrationJobUID" in pod["metadata"].get("labels", {})
+    return bool(pod["spec"].get("nodeName") == node) if node else not migrating
+
+
+def _is_over(pod: Object) -> bool:
+    return pod.get("status", {}).get("phase") in _FINAL
 
 
 class VmiController:
@@ -184,8 +193,17 @@ class VmiController:
                     VMIS, meta["namespace"], meta["name"], lambda obj: _mirror_readiness(obj, pod)
                 )
             return None
+        await self._client.mutate(VMIS, meta["namespace"], meta["name"], _bury)
         await self._client.mutate(VMIS, meta["namespace"], meta["name"], _release)
         return None
+
+
+def _bury(vmi: Object) -> None:
+    """The last word on a VMI without a pod: one that had not ended by itself counts as failed."""
+    conditions.drop(vmi, "Synchronized")
+    conditions.put(vmi, "Ready", False, "PodNotExists", _NO_POD)
+    if vmi["status"].get("phase") not in _FINAL:
+        conditions.enter_phase(vmi, "Failed")
 
 
 def _release(vmi: Object) -> None:

@@ -107,9 +107,9 @@ def request_for(tmp_path: Path) -> Request:
 def test_a_session_gets_what_the_user_said(request_for: Request, monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[list[str]] = []
 
-    def session(command: list[str]) -> int:
+    def session(command: list[str]) -> tuple[int, bool]:
         commands.append(command)
-        return 0
+        return 0, False
 
     monkeypatch.setattr(running, "_session", session)
     assert running.judge_all(request_for, lambda _: None) == 0
@@ -126,13 +126,25 @@ def test_the_worst_binding_decides_and_each_has_its_directory(
     left = list(statuses)
     seen: list[list[str]] = []
 
-    def session(command: list[str]) -> int:
+    def session(command: list[str]) -> tuple[int, bool]:
         seen.append(command)
-        return left.pop(0)
+        return left.pop(0), False
 
     monkeypatch.setattr(running, "_session", session)
     assert running.judge_all(replace(request_for, bindings=request_for.bindings * 2), lambda _: None) == worst
     assert all(f"--report-dir={request_for.report_dir / 'sample'}" in command for command in seen)
+
+
+def test_nothing_further_is_judged_once_told_to_stop(request_for: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+
+    def session(command: list[str]) -> tuple[int, bool]:
+        seen.append(command)
+        return 0, True
+
+    monkeypatch.setattr(running, "_session", session)
+    assert running.judge_all(replace(request_for, bindings=request_for.bindings * 2), lambda _: None) == 3
+    assert len(seen) == 1
 
 
 def test_sweep_undoes_a_killed_run_and_leaves_a_living_one(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,17 @@ def test_answer_is_the_recorded_one(case: dict[str, Any]) -> None:
     assert (denied.value.code, denied.value.message) == (case["code"], case["message"])
     recorded = [(c["reason"], c["message"], c["field"]) for c in case.get("causes") or []]
     assert [tuple(cause) for cause in denied.value.causes] == recorded
+
+
+def test_a_gate_that_is_no_longer_needed_is_warned_of_in_the_recorded_words() -> None:
+    recorded = json.loads(RECORDED.read_text())["cases"]
+    case = next(c for c in recorded if c["case"] == "feature gate NetworkBindingPlugins listed")
+    spec = {"configuration": {"developerConfiguration": {"featureGates": ["NetworkBindingPlugins"]}}}
+    request = replace(
+        review(cases()[0]), resource="kubevirts", operation="UPDATE", object={"metadata": {}, "spec": spec}
+    )
+    admit(request)
+    assert request.warnings[0].replace('"', '\\"') in case["warning"]
 
 
 def test_every_case_is_replayed_or_explained() -> None:

@@ -49,7 +49,10 @@ def test_udp_flows_and_sizes_are_counted_one_by_one(pod: ClientPod) -> None:
         found = pod.udp_echo("127.0.0.1", server.port, flows=3, sizes=(1, 1400, 8000))
         assert found.ok
         assert found.sent == 9
-        assert len({peer.port for peer in server.peers()}) == 3
+        peers = wait_until(
+            "nine datagrams", server.peers, Deadline.patience(10), until=lambda seen: len(seen) >= 9, every=0.05
+        )
+        assert len({peer.port for peer in peers}) == 3
     lost = pod.udp_echo("127.0.0.1", server.port, flows=1, sizes=(1, 2), attempts=1, timeout=0.2)
     assert (lost.ok, lost.lost) == (False, ((0, 1), (0, 2)))
 
