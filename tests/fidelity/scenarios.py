@@ -73,7 +73,7 @@ PAUSES: Final = {
     "sidecar-image-missing": 36.0,
     "unregistered-then-registered": 9.0,
 }
-"""The longest pause, in seconds, where it is what was to be seen: retries of the kubelet, back-off, nothing happening."""
+"""The longest pause in seconds, where it is what was to be seen: retries of the kubelet, back-off, nothing at all."""
 PAUSE_SECONDS: Final = 6.0
 """Every other pause is cut to this."""
 DOMAIN_BEFORE: Final = {"hotplug-nic": "change model of the plugin NIC"}
