@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 _KUBEVIRT = "/apis/kubevirt.io/v1/namespaces"
 _READ_SECONDS = 20.0
+_RETRY_SECONDS = 0.5
 _PATHS = {
     "VirtualMachine": _KUBEVIRT + "/{namespace}/virtualmachines",
     "VirtualMachineInstance": _KUBEVIRT + "/{namespace}/virtualmachineinstances",
@@ -81,6 +82,7 @@ class Recorder:
                         return
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 log.debug("watch of %s ended: %s", kind, error)
+                self._stop.wait(_RETRY_SECONDS)
 
     def _stream(self, kind: str) -> Iterator[tuple[str, Object]]:
         """One list, as ADDED of what is new and DELETED of what is gone, then one watch until it ends."""
