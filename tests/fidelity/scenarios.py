@@ -62,7 +62,8 @@ CNI_PLUGINS: Final = (
 )
 NETWORKS: Final = HERE / "manifests" / "networks.yaml"
 
-LONG_PAUSES: Final = {
+PAUSES: Final = {
+    "cancel-migration": 0.0,  # or the sandbox has finished what is to be cancelled early
     "binding-nad-missing": 26.0,
     "cni-binary-missing": 31.0,
     "cni-fails": 31.0,
@@ -72,7 +73,7 @@ LONG_PAUSES: Final = {
     "sidecar-image-missing": 36.0,
     "unregistered-then-registered": 9.0,
 }
-"""Scenarios whose pauses, in seconds, are what was to be seen: retries of the kubelet, back-off, nothing happening."""
+"""The longest pause in seconds, where it is what was to be seen: retries of the kubelet, back-off, nothing at all."""
 PAUSE_SECONDS: Final = 6.0
 """Every other pause is cut to this."""
 DOMAIN_BEFORE: Final = {"hotplug-nic": "change model of the plugin NIC"}

@@ -25,7 +25,7 @@ from tests.fidelity.recording import (
     objects,
     text,
 )
-from tests.fidelity.scenarios import DOMAIN_BEFORE, LONG_PAUSES, PAUSE_SECONDS, adapted
+from tests.fidelity.scenarios import DOMAIN_BEFORE, PAUSE_SECONDS, PAUSES, adapted
 from tests.fidelity.waits import condition, http_guest, launchers
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class Replay:
         )
 
     def _pause(self, seconds: float) -> None:
-        longest = LONG_PAUSES.get(self._recording.scenario, PAUSE_SECONDS)
+        longest = PAUSES.get(self._recording.scenario, PAUSE_SECONDS)
         if seconds > 0:
             self._recorder.pause(min(seconds, longest))
 
