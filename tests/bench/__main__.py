@@ -6,6 +6,7 @@ Wall times are noise on a busy machine; wall / (QEMU CPU / cores) is what can be
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import statistics
 import subprocess
@@ -14,10 +15,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+from conformance.model import load_binding, resolve
 from conformance.report import read_report
 from conformance.sandbox import daemon
+from tests.bench.boot import Boots
 from tests.bench.processes import QemuMeter, memory_megabytes
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +76,15 @@ def bench_up() -> None:
     figure("idle sandbox without VMs, memory", memory, "MB", 250)
 
 
+def bench_boot(name: str) -> None:
+    """Creation of a VM to a command over SSH, against the reference: 6 s for the mini guest, times 1.5."""
+    binding = load_binding(resolve(name, ROOT / "fixtures"))
+    with sandbox("boot") as (running, _), Boots(running.state.path, binding) as boots, QemuMeter() as meter:
+        seconds = [boots.seconds(f"boot-{number}") for number in range(REPEATS)]
+    note = f"QEMU CPU {meter.seconds / REPEATS:.1f} s each"
+    figure(f"{name}: boot to SSH, median of {REPEATS}", statistics.median(seconds), "s", 9, note)
+
+
 def bench_binding(name: str) -> None:
     """One binding of this slice, warm, in a sandbox of its own."""
     with tempfile.TemporaryDirectory() as directory:
@@ -111,10 +124,13 @@ def bench_cold() -> None:
 
 
 def main() -> None:
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--cold", action="store_true", help="also run `make certify` with an empty cache (minutes)")
     arguments = parser.parse_args()
-    parts: list[Callable[[], None]] = [bench_up, *(lambda n=name: bench_binding(n) for name in BINDINGS)]
+    parts: list[Callable[[], None]] = [bench_up]
+    for bench in (bench_boot, bench_binding):
+        parts += [partial(bench, name) for name in BINDINGS]
     for part in [*parts, *([bench_cold] if arguments.cold else [])]:
         part()
 
