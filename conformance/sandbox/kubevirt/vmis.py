@@ -199,10 +199,10 @@ class VmiController:
 
 
 def _bury(vmi: Object) -> None:
-    """The last word on a VMI without a pod: one that had not ended by itself counts as failed."""
+    """The last word on a VMI without a pod: one that never ran and so had not ended counts as failed."""
     conditions.drop(vmi, "Synchronized")
-    conditions.put(vmi, "Ready", False, "PodNotExists", _NO_POD)
     if vmi["status"].get("phase") not in _FINAL:
+        conditions.put(vmi, "Ready", False, "PodNotExists", _NO_POD)
         conditions.enter_phase(vmi, "Failed")
 
 
