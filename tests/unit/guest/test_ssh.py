@@ -47,7 +47,10 @@ class SshServer(paramiko.ServerInterface):
 
     @staticmethod
     def _run(channel: paramiko.Channel, command: str) -> None:
-        done = subprocess.run(["sh", "-c", command], capture_output=True, stdin=subprocess.DEVNULL, check=False)
+        # The client ends its input once it knows that the request was granted. Answering before that could close the
+        # channel ahead of the grant, which paramiko sends only after check_channel_exec_request has returned.
+        given = channel.makefile("rb").read()
+        done = subprocess.run(["sh", "-c", command], input=given, capture_output=True, check=False)
         channel.sendall(done.stdout)
         channel.sendall_stderr(done.stderr)
         channel.send_exit_status(done.returncode)
