@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,10 +17,12 @@ from aiohttp import web
 
 from conformance.sandbox.client import (
     DAEMON_SETS,
+    ENDPOINT_SLICES,
     KUBEVIRTS,
     MIGRATIONS,
     NADS,
     NAMESPACES,
+    NETWORK_POLICIES,
     NODES,
     PODS,
     SERVICES,
@@ -32,8 +35,8 @@ from conformance.sandbox.client import (
 from conformance.sandbox.controller import Controller, Informer
 from conformance.sandbox.guests import GuestImage, ensure_guest
 from conformance.sandbox.images import Image
+from conformance.sandbox.kubernetes.clusternetwork import API_PORT, ClusterNetwork, cluster_services
 from conformance.sandbox.kubernetes.daemonset import DaemonSets
-from conformance.sandbox.kubernetes.dns import start_dns
 from conformance.sandbox.kubernetes.endpoints import EndpointSlices
 from conformance.sandbox.kubernetes.kubelet import Injected, Kubelet
 from conformance.sandbox.kubernetes.nodes import register_node
@@ -51,6 +54,7 @@ from conformance.sandbox.kubevirt.vmis import VmiController
 from conformance.sandbox.kubevirt.vms import VmController
 from conformance.sandbox.launcher.compute import compute_environment, compute_mounts, write_compute_layer
 from conformance.sandbox.launcher.container import Mount
+from conformance.sandbox.network import syscalls
 from conformance.sandbox.network.podnet import PodNetwork, PodRef
 from conformance.sandbox.supervisor import SandboxContext
 
@@ -59,6 +63,10 @@ log = logging.getLogger(__name__)
 KUBERNETES_VERSION: Final = "v1.36.2"
 LAUNCHER_IMAGE: Final = "quay.io/kubevirt/virt-launcher"
 _ADMISSION: Final = "conformance.sandbox.kubevirt.admission:admit"
+_WATCHED: Final = (
+    *(PODS, NODES, NAMESPACES, SERVICES, ENDPOINT_SLICES, NETWORK_POLICIES, DAEMON_SETS),
+    *(KUBEVIRTS, VMS, VMIS, MIGRATIONS),
+)
 _CRDS: Final = Path(__file__).parent / "kubevirt" / "crds"
 
 
@@ -86,13 +94,18 @@ async def _api_server(context: SandboxContext, backend: Path) -> AsyncIterator[P
     """The API server's kubeconfig, while it runs."""
     command = [sys.executable, "-m", "conformance.sandbox.apiserver"]
     command += ["--directory", str(context.state.api), "--backend", str(backend), "--admission", _ADMISSION]
+    listener = syscalls.open_socket(context.fabric.control, socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind(("", API_PORT))
+    command += ["--listener", str(listener.fileno())]
     command += ["--server-version", KUBERNETES_VERSION, "--crds", *(str(path) for path in sorted(_CRDS.glob("*.yaml")))]
     server = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, VERSION_VARIABLE: _version(context)},
+        pass_fds=(listener.fileno(),),
     )
+    listener.close()
     try:
         assert server.stdout is not None
         if not (line := await server.stdout.readline()).startswith(b"ready "):
@@ -110,6 +123,7 @@ class ControlPlane:
     def __init__(self, context: SandboxContext, client: ApiClient, guest: GuestImage) -> None:
         self._context, self._client, self._guest = context, client, guest
         self._shared = context.state.run / "vm"
+        self._network = ClusterNetwork(context.nodes, context.fabric)
         self._facts = facts_for(_version(context))
         self._informers: dict[Resource, Informer] = {}
         self._controllers: list[Controller] = []
@@ -127,7 +141,8 @@ class ControlPlane:
         await self._client.create(NAMESPACES, body)
         for node in self._context.nodes:
             await register_node(self._client, node, KUBERNETES_VERSION)
-            await start_dns(node)
+        for resource, body in cluster_services():
+            await self._client.create(resource, body)
         await self._client.create(KUBEVIRTS, _kubevirt())
         version = self._facts.version
         status = {
@@ -141,9 +156,7 @@ class ControlPlane:
 
     async def start(self, backend: Path) -> None:
         """Start every controller and agent, and serve the streams on the UNIX socket `backend`."""
-        informers = {
-            r: self._informer(r) for r in (PODS, NODES, SERVICES, DAEMON_SETS, KUBEVIRTS, VMS, VMIS, MIGRATIONS)
-        }
+        informers = {r: self._informer(r) for r in _WATCHED}
         pods, nodes, vmis = informers[PODS], informers[NODES], informers[VMIS]
         template = TemplateService(self._facts, f"{LAUNCHER_IMAGE}:{self._facts.version}", self._find_nad)
         kubelets = {node.name: self._kubelet(node.name, pods) for node in self._context.nodes}
@@ -154,7 +167,8 @@ class ControlPlane:
         self._controllers = [
             Scheduler(self._client, pods, nodes).controller,
             DaemonSets(self._client, informers[DAEMON_SETS], pods, nodes).controller,
-            EndpointSlices(self._client, informers[SERVICES], pods).controller,
+            EndpointSlices(self._client, informers[SERVICES], pods, informers[ENDPOINT_SLICES]).controller,
+            *self._network.controllers(informers),
             VmController(self._client, informers[VMS], vmis).controller,
             VmiController(self._client, vmis, pods, informers[KUBEVIRTS], template).controller,
             MigrationController(
@@ -165,6 +179,7 @@ class ControlPlane:
         ]
         self._tasks = [asyncio.create_task(informer.run()) for informer in informers.values()]
         await asyncio.gather(*(informer.synced.wait() for informer in informers.values()))
+        await self._network.serve(informers)
         await self._serve_streams(backend, pods, kubelets, handlers)
 
     def _kubelet(self, name: str, pods: Informer) -> Kubelet:
@@ -202,6 +217,7 @@ class ControlPlane:
         """Stop streams, controllers and informers. Pods end with the sandbox's namespaces."""
         if self._runner is not None:
             await self._runner.cleanup()
+        await self._network.stop()
         for controller in self._controllers:
             await controller.stop()
         for task in self._tasks:

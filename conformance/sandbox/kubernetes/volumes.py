@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from conformance.sandbox.client import CONFIG_MAPS, SECRETS, ApiClient, Object
+from conformance.sandbox.kubernetes.names import CLUSTER_DOMAIN
 from conformance.sandbox.launcher.container import Dns, Mount
 from conformance.sandbox.network.node import Node
 
 CLUSTER_DNS: Final = "10.96.0.10"
-CLUSTER_DOMAIN: Final = "cluster.local"
+KUBERNETES_SERVICE: Final = "10.96.0.1"
+KUBERNETES_PORT: Final = 443
 
 
 class VolumeError(Exception):
@@ -109,8 +111,8 @@ def field_value(pod: Object, path: str) -> str:
 
 
 def environment(pod: Object, container: Object) -> dict[str, str]:
-    """The container's `env`, downward API references resolved."""
-    env: dict[str, str] = {}
+    """Where the API is, and the container's `env`, downward API references resolved."""
+    env = {"KUBERNETES_SERVICE_HOST": KUBERNETES_SERVICE, "KUBERNETES_SERVICE_PORT": str(KUBERNETES_PORT)}
     for entry in container.get("env") or []:
         reference = (entry.get("valueFrom") or {}).get("fieldRef")
         env[entry["name"]] = field_value(pod, reference["fieldPath"]) if reference else str(entry.get("value", ""))
