@@ -30,15 +30,19 @@ class Installation:
         self._run_id, self._timeouts = run_id, timeouts
 
     def install(self, progress: Progress) -> None:
-        """Load the artifacts, apply the manifests in order and wait for them, then register the name."""
+        """Load the artifacts, apply the manifests in order and wait for them, then register the name.
+
+        One of KubeVirt's own bindings is registered nowhere.
+        """
         progress("loading the binding's artifacts")
         self._provider.load_artifacts(self._binding)
         for manifest in self._binding.manifests:
             self._apply(manifest, progress)
         for manifest in self._binding.manifests:
             self._wait_ready(Ref.of(manifest), progress)
-        progress(f"registering {self._binding.name}")
-        Registration(self._cluster, self._binding.name).apply(self._binding.registration.to_dict())
+        if self._binding.registration is not None:
+            progress(f"registering {self._binding.name}")
+            Registration(self._cluster, self._binding.name).apply(self._binding.registration.to_dict())
 
     def _apply(self, manifest: Manifest, progress: Progress) -> None:
         labelled = dict(manifest)
