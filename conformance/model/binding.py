@@ -15,7 +15,7 @@ from conformance.model.problem import Problem
 from conformance.model.registration import NadReference, Registration
 
 Attachment: TypeAlias = Literal["tap", "managedTap", "core", "sidecar", "none"]
-"""How the interface gets into the domain: by KubeVirt (``tap``, ``managedTap``, and ``core`` for its own bindings), by a
+"""How the interface gets into the domain: by KubeVirt (``tap``, ``managedTap``, ``core`` for its own bindings), by a
 sidecar alone, or not at all."""
 
 

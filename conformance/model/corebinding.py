@@ -19,7 +19,7 @@ class CoreBinding(StrEnum):
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """The capabilities that follow from the method. Source: KubeVirt pkg/network/vmispec, pkg/network/setup/netpod."""
+        """The capabilities that follow from the method. Source: KubeVirt pkg/network/{vmispec,setup/netpod}."""
         return _CAPABILITIES[self]
 
 

@@ -127,12 +127,12 @@ def _assemble(base: _Base, *, lint: bool) -> Binding:
     value is what it is for."""
     spec = base.file.spec
     findings = base.findings
-    registration = None if spec.core else Registration.parse(_registration_data(base.data))
+    registration = _registration(base.data) if spec.core is None else None
     facts = _facts(spec.facts, findings)
     sidecar = registration.sidecar_image if registration else ""
     artifacts = load_artifacts(base.path.parent, spec.artifacts, sidecar, findings)
     check_kind(spec, findings)
-    if lint:
+    if lint and (registration is not None or spec.core is not None):
         check_capabilities(spec.capabilities, derived_capabilities(registration, spec.core), facts, findings)
         if registration is not None:
             check_registration(registration, findings)
@@ -161,9 +161,9 @@ def _assemble(base: _Base, *, lint: bool) -> Binding:
     )
 
 
-def _registration_data(data: JsonObject) -> JsonObject:
+def _registration(data: JsonObject) -> Registration | None:
     found = get_path(data, "spec", "registration")
-    return found if isinstance(found, dict) else {}
+    return Registration.parse(found) if isinstance(found, dict) else None
 
 
 def _facts(file: FactsFile, findings: Findings) -> Facts:
