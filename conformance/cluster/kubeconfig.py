@@ -8,7 +8,7 @@ from conformance.cluster.provider import Mode, Progress, ProviderError
 from conformance.kube.cluster import Cluster
 from conformance.kube.errors import KubeError
 from conformance.kube.manifest import NAD, VMI, dig
-from conformance.kube.registration import find_kubevirt
+from conformance.kube.registry import find_kubevirt
 from conformance.model import Binding
 
 

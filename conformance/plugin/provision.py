@@ -14,7 +14,7 @@ from conformance.kube.cluster import Cluster
 from conformance.kube.errors import KubeError
 from conformance.kube.manifest import dig
 from conformance.kube.outcome import EnvironmentFault
-from conformance.kube.registration import find_kubevirt
+from conformance.kube.registry import find_kubevirt
 from conformance.kube.timeouts import Timeouts
 from conformance.model import Binding
 from conformance.plugin.run import Handoff
