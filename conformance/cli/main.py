@@ -154,14 +154,17 @@ def up(
 
 @app.command()
 def down() -> None:
-    """End the sandbox that `up` started."""
+    """End the sandbox that `up` started or a run has kept."""
+    from conformance.cli.sweeping import forget_runs
     from conformance.cluster.provider import ProviderError
     from conformance.cluster.sandbox import SandboxProvider
     from conformance.sandbox.daemon import SandboxError, attach
 
     with reported():
         try:
-            attach(SandboxProvider().state_directory).stop()
+            running = attach(SandboxProvider().state_directory)
+            running.stop()
+            forget_runs(running.kubeconfig)
         except SandboxError as error:
             raise ProviderError(str(error)) from error
 

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -55,8 +55,8 @@ def judge_all(request: Request, progress: Progress) -> int:
     if request.rerun_failed and not requirements:
         progress("nothing failed in that report")
         return 0
-    with _shared_sandbox(request, len(bindings), progress) as state:
-        statuses = []
+    statuses: list[int] = []
+    with _shared_sandbox(request, len(bindings), statuses, progress) as state:
         for binding in bindings:
             directory = request.report_dir if len(bindings) == 1 else request.report_dir / binding.label
             status, stopped = _session(_command(request, binding, requirements, directory, state))
@@ -82,8 +82,13 @@ def _requirements(request: Request) -> tuple[str, ...]:
 
 
 @contextmanager
-def _shared_sandbox(request: Request, bindings: int, progress: Progress) -> Iterator[Path | None]:
-    """One sandbox for several bindings; a single one brings up its own. Yields the state directory of a shared one."""
+def _shared_sandbox(
+    request: Request, bindings: int, statuses: Sequence[int], progress: Progress
+) -> Iterator[Path | None]:
+    """One sandbox for several bindings; a single one brings up its own. Yields the state directory of a shared one.
+
+    It stays when the user wants to look at what failed: ``statuses`` are read at the end.
+    """
     if request.cluster != "sandbox" or bindings == 1:
         yield None
         return
@@ -94,7 +99,10 @@ def _shared_sandbox(request: Request, bindings: int, progress: Progress) -> Iter
     try:
         yield provider.state_directory
     finally:
-        provider.down()
+        if request.keep_on_failure and any(statuses):
+            progress("the sandbox stays up; end it with `binding-conformance down`")
+        else:
+            provider.down()
 
 
 def _command(

@@ -28,6 +28,14 @@ def sweep_all(progress: Progress) -> list[str]:
     return problems
 
 
+def forget_runs(kubeconfig: Path) -> None:
+    """Forget the runs that were kept on a cluster which is gone, and took everything of theirs with it."""
+    for directory in all_runs():
+        info = directory.info()
+        if info is not None and Path(info.kubeconfig) == kubeconfig and not is_alive(info):
+            directory.remove()
+
+
 def _sweep_run(directory: RunDirectory, info: RunInfo | None, progress: Progress) -> list[str]:
     open_records = directory.ledger("sweep").open_records()
     if info is None or not open_records or (info.mode == "sandbox" and not Path(info.kubeconfig).exists()):

@@ -89,15 +89,15 @@ class Provisioning:
     def keep(self) -> str:
         """Leave everything as it is; the text says how to look at it and how to undo it."""
         kubeconfig = self.handoff.kubeconfig if self.handoff else "(none)"
-        return f"kept for inspection: kubeconfig {kubeconfig}; end it with `binding-conformance sweep`"
+        end = "down" if self._owns_cluster else "sweep"
+        return f"kept for inspection: kubeconfig {kubeconfig}; end it with `binding-conformance {end}`"
 
     def down(self) -> list[str]:
         """Undo everything that was done; may be called at any point, and twice. Returns what could not be undone."""
         problems: list[str] = []
-        ours = self._settings.mode == "sandbox" and self._settings.sandbox is None
         if self._cluster is not None and self._directory is not None:
             self._progress("cleaning up")
-            if not ours:  # a sandbox of our own takes everything with it
+            if not self._owns_cluster:  # one of our own takes everything with it
                 problems = self._undo(self._cluster, self._directory)
             self._cluster.close()
             self._cluster = None
@@ -107,6 +107,11 @@ class Provisioning:
             self._directory.remove()
             self._directory = None
         return problems
+
+    @property
+    def _owns_cluster(self) -> bool:
+        """Whether the cluster is the run's own and goes with it."""
+        return self._settings.mode == "sandbox" and self._settings.sandbox is None
 
     def _undo(self, cluster: Cluster, directory: RunDirectory) -> list[str]:
         try:
