@@ -29,10 +29,7 @@ def account_kubeconfig(cluster: Cluster, admin: Path, context: str | None, names
         "users": [{"name": user, "user": {"token": token}}],
         "contexts": [{"name": user, "context": {"cluster": "cluster", "user": user, "namespace": namespace}}],
     }
-    descriptor = os.open(to, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        yaml.safe_dump(body, file)
-    return to
+    return _write_private(to, body)
 
 
 def _token(cluster: Cluster, namespace: str, name: str) -> str:
@@ -51,8 +48,30 @@ def _cluster_entry(kubeconfig: Path, context: str | None) -> dict[str, Any]:
     found = next((c["cluster"] for c in loaded.get("clusters") or [] if c.get("name") == entry.get("cluster")), None)
     if found is None:
         raise Unusable(f"kubeconfig {kubeconfig}: context {name!r} names no cluster of the file")
-    cluster = dict(found)
-    authority = cluster.get("certificate-authority")
-    if authority:
-        cluster["certificate-authority"] = str((kubeconfig.parent / authority).absolute())
-    return cluster
+    return _absolute(dict(found), kubeconfig.parent)
+
+
+def proxied_kubeconfig(kubeconfig: Path, proxy: str, to: Path) -> Path:
+    """Write a copy of a kubeconfig (mode 0600) whose clusters are reached through a proxy; returns ``to``."""
+    try:
+        loaded = yaml.safe_load(kubeconfig.read_text(encoding="utf-8")) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise Unusable(f"kubeconfig {kubeconfig}: {error}") from error
+    for entry in loaded.get("clusters") or []:
+        entry["cluster"] = {**_absolute(entry["cluster"], kubeconfig.parent), "proxy-url": proxy}
+    for entry in loaded.get("users") or []:
+        entry["user"] = _absolute(entry.get("user") or {}, kubeconfig.parent)
+    return _write_private(to, loaded)
+
+
+def _absolute(entry: dict[str, Any], base: Path) -> dict[str, Any]:
+    """The entry with the files it names spelled so that it can stand in another directory."""
+    files = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
+    return {k: str((base / v).absolute()) if k in files and v else v for k, v in entry.items()}
+
+
+def _write_private(to: Path, body: dict[str, Any]) -> Path:
+    descriptor = os.open(to, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        yaml.safe_dump(body, file)
+    return to

@@ -20,6 +20,7 @@ from conformance.cluster.provider import Progress
 from conformance.model import Binding, Verdict, load_binding, resolve
 from conformance.plugin.paths import data_root, fixtures_directory, suites_directory
 from conformance.report import read_report
+from conformance.site import load_site
 
 ENTRY_POINT = "binding_conformance"
 _USAGE, _NOT_CONFORMANT, _ENVIRONMENT = 2, 1, 3
@@ -40,14 +41,17 @@ class Request:
     keep_on_failure: bool
     timeout_factor: float
     rerun_failed: Path | None
+    site: Path | None = None
+    node_access: bool = False
 
 
 def judge_all(request: Request, progress: Progress) -> int:
     """Judge every binding; the worst exit status counts: definition, then not conformant, then environment.
 
-    All definitions are read before anything starts. Raises ModelError for a definition, profile or requirement that
-    cannot be, ProviderError when no cluster can be had.
+    All definitions and the site file are read before anything starts. Raises ModelError for a definition, site file,
+    profile or requirement that cannot be, ProviderError when no cluster can be had.
     """
+    load_site(request.site)
     bindings = [load_binding(resolve(name, fixtures_directory())) for name in request.bindings]
     requirements = _requirements(request)
     if request.profile not in profile_names():
@@ -119,6 +123,7 @@ def _command(
         "--report-dir": directory,
         "--timeout-factor": request.timeout_factor,
         "--sandbox-state": state or "",
+        "--site": request.site or "",
     }
     command = [sys.executable, "-m", "pytest", str(suites_directory())]
     command += [] if installed else ["-p", "conformance.plugin"]
@@ -127,6 +132,7 @@ def _command(
     command += [f"{name}={value}" for name, value in options.items() if value != ""]
     command += [f"--requirement={requirement}" for requirement in requirements]
     command += ["--keep-on-failure"] if request.keep_on_failure else []
+    command += ["--node-access"] if request.node_access else []
     return command + (["-n", str(request.workers)] if request.workers > 1 else [])
 
 

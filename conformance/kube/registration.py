@@ -17,7 +17,7 @@ from conformance.kube.errors import KubeError
 from conformance.kube.ledger import Record
 from conformance.kube.manifest import Manifest, Ref, dig
 from conformance.kube.outcome import EnvironmentFault
-from conformance.kube.registry import KUBEVIRT_PATH, Registry, find_registry, path_of
+from conformance.kube.registry import Registry, find_registry, path_of
 from conformance.kube.timeouts import Deadline
 from conformance.kube.wait import wait_until
 
