@@ -39,6 +39,7 @@ class Request:
     report_dir: Path
     keep_on_failure: bool
     timeout_factor: float
+    secondary_network: str
     rerun_failed: Path | None
 
 
@@ -110,6 +111,7 @@ def _command(
         "--profile": request.profile,
         "--report-dir": directory,
         "--timeout-factor": request.timeout_factor,
+        "--secondary-network": request.secondary_network,
         "--sandbox-state": state or "",
     }
     command = [sys.executable, "-m", "pytest", str(suites_directory())]

@@ -13,6 +13,7 @@ from conformance.cluster.rundir import RunDirectory
 from conformance.kube.cluster import Cluster
 from conformance.kube.errors import KubeError
 from conformance.kube.manifest import dig
+from conformance.kube.networks import offered_network
 from conformance.kube.outcome import EnvironmentFault
 from conformance.kube.registration import find_kubevirt
 from conformance.kube.timeouts import Timeouts
@@ -81,10 +82,16 @@ class Provisioning:
             kubernetes=versions.kubernetes,
             kubevirt=versions.kubevirt,
             timeout_factor=factor,
+            secondary_network=self._secondary_network(cluster),
         )
         directory.keys()
         Installation(cluster, self._provider, self._binding, directory.id, self._timeouts).install(self._progress)
         return self.handoff
+
+    def _secondary_network(self, cluster: Cluster) -> str:
+        """The network to test secondary interfaces on: the user's choice, the definition's, the cluster's offer."""
+        declared = self._binding.facts.secondary_network
+        return self._settings.secondary_network or str(declared or "") or offered_network(cluster)
 
     def keep(self) -> str:
         """Leave everything as it is; the text says how to look at it and how to undo it."""

@@ -15,6 +15,8 @@ from conformance.guest.image import GuestImage
 from conformance.guest.keys import GuestKeys
 from conformance.kube.cluster import Cluster, Versions, namespace_manifest
 from conformance.kube.manifest import Ref
+from conformance.kube.networks import SECONDARY_LABEL
+from conformance.kube.outcome import Inconclusive
 from conformance.kube.timeouts import Timeouts
 from conformance.kube.wait import wait_gone
 from conformance.model import Binding
@@ -34,6 +36,7 @@ class Handoff:
     kubernetes: str
     kubevirt: str
     timeout_factor: float
+    secondary_network: str = ""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -73,6 +76,16 @@ class Run:
     def labels(self) -> dict[str, str]:
         """The labels of whatever this run makes."""
         return {RUN_LABEL: self.id}
+
+    @property
+    def secondary_network(self) -> str:
+        """The network to test secondary interfaces on, ``namespace/name``. Raises Inconclusive where none is known."""
+        if not self.handoff.secondary_network:
+            raise Inconclusive(
+                "no secondary network to test on: name one with --secondary-network or in spec.facts.secondaryNetwork, "
+                f"or label a NetworkAttachmentDefinition with {SECONDARY_LABEL}"
+            )
+        return self.handoff.secondary_network
 
     def create_namespace(self, purpose: str) -> str:
         """Make a namespace ``kbc-<run>-<purpose>`` for privileged pods; the ledger deletes it at the end of the run."""

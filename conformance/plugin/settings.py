@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 from conformance.cluster.provider import MODES, Mode
+from conformance.model.registration import NadReference
 
 DEFAULT_REPORT_DIR = "out/report"
 
@@ -17,7 +18,8 @@ DEFAULT_REPORT_DIR = "out/report"
 class Settings:
     """What the user asked for. ``binding`` is a path or the name of a bundled definition; empty: the plugin rests.
 
-    ``sandbox`` is the state directory of a sandbox that is up already; ``timeout_factor`` scales every timeout.
+    ``sandbox`` is the state directory of a sandbox that is up already; ``timeout_factor`` scales every timeout;
+    ``secondary_network`` is ``namespace/name``, empty to take the definition's or the cluster's.
     """
 
     binding: str
@@ -31,6 +33,7 @@ class Settings:
     report_dir: Path
     keep_on_failure: bool
     timeout_factor: float
+    secondary_network: str = ""
 
     @property
     def active(self) -> bool:
@@ -51,6 +54,7 @@ _OPTIONS: tuple[tuple[str, str, str], ...] = (
     ("kubevirt-version", "", "KubeVirt release the sandbox stands for (default: its newest)"),
     ("profile", "all", "judge only this profile: core, extended, all, or the name of a capability"),
     ("report-dir", DEFAULT_REPORT_DIR, f"directory of the report (default: {DEFAULT_REPORT_DIR})"),
+    ("secondary-network", "", "NetworkAttachmentDefinition (namespace/name) to test secondary interfaces on"),
     ("timeout-factor", "1", "multiply every timeout by this number"),
 )
 
@@ -98,6 +102,7 @@ def read_settings(config: pytest.Config) -> Settings:
         report_dir=(_path(config, "report-dir") or Path(DEFAULT_REPORT_DIR)).absolute(),
         keep_on_failure=bool(_value(config, "keep-on-failure")),
         timeout_factor=factor,
+        secondary_network=_network(config),
     )
 
 
@@ -113,6 +118,13 @@ def _value(config: pytest.Config, name: str) -> object:
 def _path(config: pytest.Config, name: str) -> Path | None:
     text = str(_value(config, name))
     return Path(text).expanduser().absolute() if text else None
+
+
+def _network(config: pytest.Config) -> str:
+    text = str(_value(config, "secondary-network"))
+    if text and NadReference.parse(text) is None:
+        raise pytest.UsageError(f"--secondary-network {text}: give namespace/name of a NetworkAttachmentDefinition")
+    return text
 
 
 def _list(config: pytest.Config, name: str) -> list[str]:
