@@ -63,6 +63,8 @@ LAUNCHER_IMAGE: Final = "quay.io/kubevirt/virt-launcher"
 _ADMISSION: Final = "conformance.sandbox.kubevirt.admission:admit"
 _CRDS: Final = Path(__file__).parent / "kubevirt" / "crds"
 _NETWORKS: Final = Path(__file__).parent / "network" / "networks.yaml"
+_ROLES: Final = (Path(__file__).parent / "roles.yaml", Path(__file__).parent / "kubevirt" / "roles.yaml")
+_COMPONENT: Final = "kubevirt-sandbox"
 
 
 class ApiServerFailedError(RuntimeError):
@@ -75,7 +77,8 @@ async def run(context: SandboxContext) -> None:
     async with contextlib.AsyncExitStack() as stack:
         guest = await asyncio.to_thread(_guest, context)
         kubeconfig = await stack.enter_async_context(_api_server(context, backend))
-        client = await stack.enter_async_context(ApiClient.connect(kubeconfig, "kubevirt-sandbox"))
+        own = kubeconfig.with_name(f"{_COMPONENT}.kubeconfig")
+        client = await stack.enter_async_context(ApiClient.connect(own, _COMPONENT))
         plane = ControlPlane(context, client, guest)
         await plane.bootstrap()
         stack.push_async_callback(plane.stop)
@@ -89,7 +92,8 @@ async def _api_server(context: SandboxContext, backend: Path) -> AsyncIterator[P
     """The API server's kubeconfig, while it runs."""
     command = [sys.executable, "-m", "conformance.sandbox.apiserver"]
     command += ["--directory", str(context.state.api), "--backend", str(backend), "--admission", _ADMISSION]
-    command += ["--server-version", KUBERNETES_VERSION, "--crds", *(str(path) for path in sorted(_CRDS.glob("*.yaml")))]
+    command += ["--server-version", KUBERNETES_VERSION, "--component", _COMPONENT]
+    command += ["--crds", *(str(path) for path in (*sorted(_CRDS.glob("*.yaml")), *_ROLES))]
     server = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,
