@@ -116,6 +116,9 @@ def run(
     node_access: Annotated[bool, typer.Option(help="Look at the nodes, by a short-lived DaemonSet.")] = False,
     keep_on_failure: Annotated[bool, typer.Option(help="Leave everything in place when a check fails.")] = False,
     timeout_factor: Annotated[float, typer.Option(help="Multiply every timeout.")] = 1.0,
+    secondary_network: Annotated[
+        str, typer.Option(help="NetworkAttachmentDefinition (namespace/name) for secondary interfaces.")
+    ] = "",
     rerun_failed: Annotated[
         Path | None, typer.Option(help="Only what was not conformant in this report.", exists=True)
     ] = None,
@@ -134,6 +137,7 @@ def run(
         report_dir=report_dir.absolute(),
         keep_on_failure=keep_on_failure,
         timeout_factor=timeout_factor,
+        secondary_network=secondary_network,
         rerun_failed=rerun_failed,
         site=site.absolute() if site else None,
         node_access=node_access,

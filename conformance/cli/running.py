@@ -40,6 +40,7 @@ class Request:
     report_dir: Path
     keep_on_failure: bool
     timeout_factor: float
+    secondary_network: str
     rerun_failed: Path | None
     site: Path | None = None
     node_access: bool = False
@@ -122,6 +123,7 @@ def _command(
         "--profile": request.profile,
         "--report-dir": directory,
         "--timeout-factor": request.timeout_factor,
+        "--secondary-network": request.secondary_network,
         "--sandbox-state": state or "",
         "--site": request.site or "",
     }

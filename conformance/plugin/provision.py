@@ -15,9 +15,10 @@ from conformance.cluster.provider import Progress, Provider
 from conformance.cluster.rundir import RunDirectory
 from conformance.cluster.workplace import Wanted, Workplace, on_our_cluster, on_their_cluster
 from conformance.kube.cluster import Cluster
-from conformance.kube.errors import KubeError
+from conformance.kube.errors import Forbidden, KubeError
 from conformance.kube.ledger import Record
 from conformance.kube.manifest import dig
+from conformance.kube.networks import offered_network
 from conformance.kube.outcome import EnvironmentFault
 from conformance.kube.registry import Registry, find_kubevirt, find_registry
 from conformance.kube.timeouts import Timeouts
@@ -154,7 +155,19 @@ class Provisioning:
             kubernetes=versions.kubernetes,
             kubevirt=versions.kubevirt,
             timeout_factor=self._factor(cluster),
+            secondary_network=self._secondary_network(cluster),
         )
+
+    def _secondary_network(self, cluster: Cluster) -> str:
+        """The network to test secondary interfaces on: what the user, the site, the definition or the cluster says."""
+        declared = str(self._binding.facts.secondary_network or "")
+        named = self._settings.secondary_network or self._site.secondary_network or declared
+        if named:
+            return named
+        try:
+            return offered_network(cluster)
+        except Forbidden:  # an account that may not look into other namespaces
+            return ""
 
     def keep(self) -> str:
         """Leave everything as it is; the text says how to look at it and how to undo it."""

@@ -13,6 +13,8 @@ from conformance.guest.guest import Guest
 from conformance.guest.image import GuestImage
 from conformance.guest.keys import GuestKeys
 from conformance.kube.cluster import Cluster, Versions
+from conformance.kube.networks import SECONDARY_LABEL
+from conformance.kube.outcome import Inconclusive
 from conformance.kube.timeouts import Timeouts
 from conformance.model import Binding
 from conformance.site import load_site
@@ -40,6 +42,7 @@ class Handoff:
     kubernetes: str
     kubevirt: str
     timeout_factor: float
+    secondary_network: str = ""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -99,6 +102,16 @@ class Run:
     def labels(self) -> dict[str, str]:
         """The labels of whatever this run makes."""
         return {RUN_LABEL: self.id}
+
+    @property
+    def secondary_network(self) -> str:
+        """The network to test secondary interfaces on, ``namespace/name``. Raises Inconclusive where none is known."""
+        if not self.handoff.secondary_network:
+            raise Inconclusive(
+                "no secondary network to test on: name one with --secondary-network or in spec.facts.secondaryNetwork, "
+                f"or label a NetworkAttachmentDefinition with {SECONDARY_LABEL}"
+            )
+        return self.handoff.secondary_network
 
     def guest(self, namespace: str, name: str, image: GuestImage) -> Guest:
         """The inside of a VMI of this run, whose user data came from ``self.keys``."""

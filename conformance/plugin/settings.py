@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 from conformance.cluster.provider import MODES, Mode
+from conformance.model.registration import NadReference
 
 DEFAULT_REPORT_DIR = "out/report"
 
@@ -17,8 +18,9 @@ DEFAULT_REPORT_DIR = "out/report"
 class Settings:
     """What the user asked for. ``binding`` is a path or the name of a bundled definition; empty: the plugin rests.
 
-    ``sandbox`` is the state directory of a sandbox that is up already; ``timeout_factor`` scales every timeout.
-    ``site`` is a site file; ``workers`` counts the processes that run checks besides this one.
+    ``sandbox`` is the state directory of a sandbox that is up already; ``timeout_factor`` scales every timeout;
+    ``secondary_network`` is ``namespace/name``, empty to take the site's, the definition's or the cluster's; ``site``
+    is a site file; ``workers`` counts the processes that run checks besides this one.
     """
 
     binding: str
@@ -35,6 +37,7 @@ class Settings:
     site: Path | None = None
     node_access: bool = False
     workers: int = 0
+    secondary_network: str = ""
 
     @property
     def active(self) -> bool:
@@ -56,6 +59,7 @@ _OPTIONS: tuple[tuple[str, str, str], ...] = (
     ("profile", "all", "judge only this profile: core, extended, all, or the name of a capability"),
     ("report-dir", DEFAULT_REPORT_DIR, f"directory of the report (default: {DEFAULT_REPORT_DIR})"),
     ("site", "", "site file with the local facts of the cluster"),
+    ("secondary-network", "", "NetworkAttachmentDefinition (namespace/name) to test secondary interfaces on"),
     ("timeout-factor", "1", "multiply every timeout by this number"),
 )
 
@@ -109,6 +113,7 @@ def read_settings(config: pytest.Config) -> Settings:
         site=_path(config, "site"),
         node_access=bool(_value(config, "node-access")),
         workers=_workers(config),
+        secondary_network=_network(config),
     )
 
 
@@ -133,6 +138,13 @@ def _value(config: pytest.Config, name: str) -> object:
 def _path(config: pytest.Config, name: str) -> Path | None:
     text = str(_value(config, name))
     return Path(text).expanduser().absolute() if text else None
+
+
+def _network(config: pytest.Config) -> str:
+    text = str(_value(config, "secondary-network"))
+    if text and NadReference.parse(text) is None:
+        raise pytest.UsageError(f"--secondary-network {text}: give namespace/name of a NetworkAttachmentDefinition")
+    return text
 
 
 def _list(config: pytest.Config, name: str) -> list[str]:

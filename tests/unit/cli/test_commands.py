@@ -101,6 +101,7 @@ def request_for(tmp_path: Path) -> Request:
         report_dir=tmp_path / "report",
         keep_on_failure=True,
         timeout_factor=2.0,
+        secondary_network="",
         rerun_failed=None,
     )
 
