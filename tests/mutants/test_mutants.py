@@ -27,6 +27,8 @@ SLOW = {
     "managedtap-target-without-dhcp",
     "managedtap-wrong-address",
     "passt-hook-error",
+    "passt-vhostuser-private-memory",
+    "passt-vhostuser-refresh",
     "passt-wrong-alias",
 }
 # KubeVirt's own core passt leaves the guest passt's MTU of 65520 whatever the pod's is; the same was seen on a real v1.9.0.
