@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from conformance.model import ModelError
-
-OK, NOT_CONFORMANT, USAGE, ENVIRONMENT = 0, 1, 2, 3
+from conformance.cli.common import ENVIRONMENT, NOT_CONFORMANT, err, out, reported, say
 
 app = typer.Typer(
     name="binding-conformance",
@@ -23,9 +19,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console()
-err = Console(stderr=True)
-
 
 def _known_version(value: str) -> str:
     """Refuse a KubeVirt version that the sandbox holds no facts of."""
@@ -51,22 +44,6 @@ KubeVirtVersion = Annotated[str, typer.Option(help="KubeVirt release the sandbox
 Kubeconfig = Annotated[Path | None, typer.Option(help="Kubeconfig of the cluster; without it, the sandbox's.")]
 
 
-@contextmanager
-def reported() -> Iterator[None]:
-    """Errors in words and with the exit status of their kind, instead of a traceback."""
-    from conformance.kube.errors import KubeError
-    from conformance.kube.outcome import EnvironmentFault
-
-    try:
-        yield
-    except ModelError as error:
-        err.print(str(error), style="red", markup=False)
-        raise typer.Exit(USAGE) from error
-    except (EnvironmentFault, KubeError, OSError) as error:
-        err.print(str(error), style="red", markup=False)
-        raise typer.Exit(ENVIRONMENT) from error
-
-
 @app.command()
 def doctor(
     install: Annotated[bool, typer.Option("--install", help="Install the missing packages with apt-get.")] = False,
@@ -75,7 +52,7 @@ def doctor(
     from conformance.cli.doctoring import examine
 
     with reported():
-        fit = examine(out, _say, install=install)
+        fit = examine(out, say, install=install)
     if not fit:
         raise typer.Exit(ENVIRONMENT)
 
@@ -135,7 +112,7 @@ def run(
         rerun_failed=rerun_failed,
     )
     with reported():
-        status = judge_all(request, _say)
+        status = judge_all(request, say)
     raise typer.Exit(status)
 
 
@@ -148,7 +125,7 @@ def up(
 
     with reported():
         provider = SandboxProvider(detach=True, kubevirt_version=kubevirt_version)
-        kubeconfig = provider.up(_say)
+        kubeconfig = provider.up(say)
     sys.stdout.write(f"{kubeconfig}\n")
 
 
@@ -172,7 +149,7 @@ def sweep() -> None:
     from conformance.cli.sweeping import sweep_all
 
     with reported():
-        problems = sweep_all(_say)
+        problems = sweep_all(say)
     for problem in problems:
         err.print(problem, style="red", markup=False)
     if problems:
@@ -222,10 +199,6 @@ def _interactive(session: Callable[[], int]) -> None:
     with reported():
         status = session()
     raise typer.Exit(status)
-
-
-def _say(text: str) -> None:
-    err.print(text, style="dim", markup=False, highlight=False)
 
 
 def main() -> None:
