@@ -20,12 +20,17 @@ from conformance.plugin.paths import fixtures_directory
 
 ENVIRONMENT = 3
 
-app = typer.Typer(name="images", help="The images and manifests the suite uses, locked by digest.", no_args_is_help=True)
+app = typer.Typer(
+    name="images", help="The images and manifests the suite uses, locked by digest.", no_args_is_help=True
+)
 
 KubeVirt = Annotated[str, typer.Option("--kubevirt-version", help="Only of this KubeVirt release.")]
-Kubernetes = Annotated[str, typer.Option("--kubernetes-version", help="Only of this Kubernetes release (kind's nodes).")]
+Kubernetes = Annotated[
+    str, typer.Option("--kubernetes-version", help="Only of this Kubernetes release (kind's nodes).")
+]
 Parts = Annotated[
-    list[Part] | None, typer.Option("--part", help="Only this part; may be repeated (default: a cluster and the suite).")
+    list[Part] | None,
+    typer.Option("--part", help="Only this part; may be repeated (default: a cluster and the suite)."),
 ]
 EngineOption = Annotated[str, typer.Option("--engine", help=f"{' or '.join(ENGINES)} (default: the one that answers)")]
 LockFile = Annotated[Path | None, typer.Option("--lock", help="Another lock than the suite's own.")]
@@ -90,7 +95,7 @@ def save(
     manifests: Annotated[Path | None, typer.Option(help="Directory of the manifests, instead of their URLs.")] = None,
     require_digests: RequireDigests = False,
 ) -> None:
-    """Write images and manifests of one KubeVirt and one Kubernetes release into a bundle, for use without a registry."""
+    """Write images and manifests of one KubeVirt and one Kubernetes release into a bundle, for use offline."""
     with reported():
         found = _lock(lock_file)
         images = _pulled(_chosen(found, kubevirt, kubernetes, parts or _USUAL))

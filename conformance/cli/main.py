@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from conformance.cli.common import ENVIRONMENT, NOT_CONFORMANT, err, out, reported, say
+from conformance.cli.images import app as images_app
 
 app = typer.Typer(
     name="binding-conformance",
@@ -20,15 +21,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-def _known_version(value: str) -> str:
-    """Refuse a KubeVirt version that the sandbox holds no facts of."""
-    if value:
-        from conformance.sandbox.kubevirt.facts import UnknownVersionError, facts_for
 
-        try:
-            facts_for(value)
-        except UnknownVersionError as error:
-            raise typer.BadParameter(str(error)) from error
+def _own_cluster(value: str) -> str:
+    """A cluster that we make ourselves."""
+    if value not in ("sandbox", "kind"):
+        raise typer.BadParameter(f"{value} is not one of sandbox, kind")
     return value
 
 
@@ -40,19 +37,30 @@ def _known_cluster(value: str) -> str:
     return value
 
 
-KubeVirtVersion = Annotated[str, typer.Option(help="KubeVirt release the sandbox stands for.", callback=_known_version)]
+KubeVirtVersion = Annotated[str, typer.Option(help="KubeVirt release that the sandbox stands for, or that kind gets.")]
+KubernetesVersion = Annotated[str, typer.Option(help="Kubernetes release of the nodes of --cluster kind.")]
+OwnCluster = Annotated[str, typer.Option(help="sandbox or kind", callback=_own_cluster)]
+KindWords = Annotated[
+    list[str] | None, typer.Option("--kind", metavar="NAME=VALUE", help="Option of --cluster kind; may be repeated.")
+]
 Kubeconfig = Annotated[Path | None, typer.Option(help="Kubeconfig of the cluster; without it, the sandbox's.")]
+
+
+app.add_typer(images_app)
 
 
 @app.command()
 def doctor(
+    *,
+    cluster: OwnCluster = "sandbox",
+    kind: KindWords = None,
     install: Annotated[bool, typer.Option("--install", help="Install the missing packages with apt-get.")] = False,
 ) -> None:
-    """Say what this machine lacks for the sandbox, with the fix for each, before anything starts."""
-    from conformance.cli.doctoring import examine
+    """Say what this machine lacks for the sandbox or for kind, with the fix for each, before anything starts."""
+    from conformance.cli.doctoring import examine, examine_kind
 
     with reported():
-        fit = examine(out, say, install=install)
+        fit = examine_kind(out, kind or ()) if cluster == "kind" else examine(out, say, install=install)
     if not fit:
         raise typer.Exit(ENVIRONMENT)
 
@@ -82,9 +90,11 @@ def run(
         list[str], typer.Argument(help="Definition files, or names of bundled ones.", metavar="BINDING...")
     ],
     *,
-    cluster: Annotated[str, typer.Option(help="sandbox or kubeconfig", callback=_known_cluster)] = "sandbox",
+    cluster: Annotated[str, typer.Option(help="sandbox, kind or kubeconfig", callback=_known_cluster)] = "sandbox",
     kubeconfig: Kubeconfig = None,
     kubevirt_version: KubeVirtVersion = "",
+    kubernetes_version: KubernetesVersion = "",
+    kind: KindWords = None,
     profile: Annotated[str, typer.Option(help="core, extended, all, or a capability.")] = "all",
     requirement: Annotated[list[str] | None, typer.Option(help="Only this requirement; may be repeated.")] = None,
     workers: Annotated[int, typer.Option(help="Processes that run checks.", min=1)] = 1,
@@ -103,6 +113,8 @@ def run(
         cluster=cluster,
         kubeconfig=kubeconfig,
         kubevirt_version=kubevirt_version,
+        kubernetes_version=kubernetes_version,
+        kind=tuple(kind or ()),
         profile=profile,
         requirements=tuple(requirement or ()),
         workers=workers,
@@ -118,29 +130,27 @@ def run(
 
 @app.command()
 def up(
+    *,
+    cluster: OwnCluster = "sandbox",
     kubevirt_version: KubeVirtVersion = "",
+    kubernetes_version: KubernetesVersion = "",
+    kind: KindWords = None,
 ) -> None:
-    """Bring a sandbox up, leave it running, and print the path of its kubeconfig."""
-    from conformance.cluster.sandbox import SandboxProvider
+    """Bring a sandbox or a kind cluster up, leave it running, and print the path of its kubeconfig."""
+    from conformance.cli.clusters import bring_up
 
     with reported():
-        provider = SandboxProvider(detach=True, kubevirt_version=kubevirt_version)
-        kubeconfig = provider.up(say)
+        kubeconfig = bring_up(cluster, kubevirt_version, kubernetes_version, kind or (), say)
     sys.stdout.write(f"{kubeconfig}\n")
 
 
 @app.command()
-def down() -> None:
-    """End the sandbox that `up` started."""
-    from conformance.cluster.provider import ProviderError
-    from conformance.cluster.sandbox import SandboxProvider
-    from conformance.sandbox.daemon import SandboxError, attach
+def down(*, cluster: OwnCluster = "sandbox", kind: KindWords = None) -> None:
+    """End the sandbox, or remove the kind cluster, that `up` started."""
+    from conformance.cli.clusters import take_down
 
     with reported():
-        try:
-            attach(SandboxProvider().state_directory).stop()
-        except SandboxError as error:
-            raise ProviderError(str(error)) from error
+        take_down(cluster, kind or (), say)
 
 
 @app.command()

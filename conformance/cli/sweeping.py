@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from conformance.cluster.install import undo
+from conformance.cluster.kind import sweep_clusters
 from conformance.cluster.provider import Progress
 from conformance.cluster.rundir import RunDirectory, RunInfo, all_runs, is_alive
 from conformance.kube.cluster import Cluster
@@ -23,7 +24,7 @@ def sweep_all(progress: Progress) -> list[str]:
             progress(f"run {directory.id} is under way (process {info.pid}): left alone")
             continue
         problems += _sweep_run(directory, info, progress)
-    for removed in sweep():
+    for removed in (*sweep(), *sweep_clusters()):
         progress(f"removed {removed}")
     return problems
 

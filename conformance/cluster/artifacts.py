@@ -1,5 +1,6 @@
-"""What a binding's definition brings, put into the nodes of a kind cluster: images built where no registry has them, CNI
-plugins copied to where the runtime looks for them.
+"""What a binding's definition brings, put into the nodes of a kind cluster.
+
+Images are built where no registry has them, CNI plugins copied to where the runtime looks for them.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ def _install(engine: Engine, node: str, plugin: CniPluginArtifact) -> None:
             engine.exec(node, "test", "-x", interpreter)
         except ToolFailed as error:
             raise ProviderError(
-                f"CNI plugin {plugin.name} ({plugin.path}) is a script for {interpreter}, which the nodes of kind do not "
-                "have; give a program that needs no interpreter, or install the plugin with a DaemonSet among the "
+                f"CNI plugin {plugin.name} ({plugin.path}) is a script for {interpreter}, which the nodes of kind do "
+                "not have; give a program that needs no interpreter, or install the plugin with a DaemonSet among the "
                 "definition's manifests"
             ) from error
     target = f"{PLUGINS}/{plugin.name}"

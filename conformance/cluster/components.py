@@ -17,7 +17,19 @@ from conformance.images.lock import ImagesLock, LockedImage, LockedManifest, Par
 from conformance.images.manifests import Manifests
 from conformance.kube.cluster import Cluster
 from conformance.kube.errors import WaitError
-from conformance.kube.manifest import CRD, DAEMON_SET, DEPLOYMENT, KUBEVIRT, NODE, POD, Kind, Manifest, Ref, dig, is_true
+from conformance.kube.manifest import (
+    CRD,
+    DAEMON_SET,
+    DEPLOYMENT,
+    KUBEVIRT,
+    NODE,
+    POD,
+    Kind,
+    Manifest,
+    Ref,
+    dig,
+    is_true,
+)
 from conformance.kube.timeouts import Timeout, Timeouts
 from conformance.kube.wait import wait_for, wait_gone, wait_until
 from conformance.model import Version
@@ -71,7 +83,7 @@ class Components:
         self.wait_nodes()
         self._apply(multus, lambda document: raise_memory(document) if self.plan.multus == "thick" else document)
         self.wait_multus()
-        self._apply(operator, lambda document: self._with_images(document))
+        self._apply(operator, self._with_images)
         self._apply_cr()
         self.wait_kubevirt()
 
@@ -116,7 +128,9 @@ class Components:
                 self.cluster,
                 KUBEVIRT.ref("kubevirt", KUBEVIRT_NAMESPACE),
                 "KubeVirt is Deployed and Available",
-                lambda seen: seen is not None and is_true(seen, "Available") and dig(seen, "status", "phase") == "Deployed",
+                lambda seen: (
+                    seen is not None and is_true(seen, "Available") and dig(seen, "status", "phase") == "Deployed"
+                ),
                 self.timeouts.component_ready.start(),
             )
         self._ready(DAEMON_SET.ref("virt-handler", KUBEVIRT_NAMESPACE), self.timeouts.component_ready)
@@ -165,7 +179,9 @@ class Components:
         ready = READY[ref.kind]
         with self._explained(str(ref)):
             self.progress(f"waiting for {ref}")
-            wait_for(self.cluster, ref, f"{ref} is ready", lambda seen: seen is not None and ready(seen), patience.start())
+            wait_for(
+                self.cluster, ref, f"{ref} is ready", lambda seen: seen is not None and ready(seen), patience.start()
+            )
 
     def _unattached(self) -> list[str]:
         """Nodes whose probe Multus has not attached; a probe that was made before Multus was there is made anew."""
@@ -183,7 +199,9 @@ class Components:
         missing = []
         for name in self.cluster.nodes():
             allocatable = dig(self.cluster.get(NODE.ref(name)), "status", "allocatable", default={})
-            missing += [f"{d} on {name}" for d in devices if str(allocatable.get(f"devices.kubevirt.io/{d}", "0")) == "0"]
+            missing += [
+                f"{d} on {name}" for d in devices if str(allocatable.get(f"devices.kubevirt.io/{d}", "0")) == "0"
+            ]
         return missing
 
     @contextmanager

@@ -45,7 +45,8 @@ def _ready(pod: Manifest) -> bool:
 
 def _about(cluster: Cluster, pod: Manifest) -> Iterator[str]:
     namespace, name = dig(pod, "metadata", "namespace"), dig(pod, "metadata", "name")
-    yield f"  pod {namespace}/{name} on {dig(pod, 'spec', 'nodeName', default='no node')}: {dig(pod, 'status', 'phase')}"
+    node, phase = dig(pod, "spec", "nodeName", default="no node"), dig(pod, "status", "phase")
+    yield f"  pod {namespace}/{name} on {node}: {phase}"
     for entry in dig(pod, "status", "conditions", default=[]):
         if entry.get("type") == "PodScheduled" and entry.get("status") != "True":
             yield f"    not scheduled: {entry.get('message')}"

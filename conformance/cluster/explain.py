@@ -97,7 +97,8 @@ KNOWN: tuple[Known, ...] = (
     ),
     Known(
         "image missing",
-        r"ErrImagePull|ImagePullBackOff|ErrImageNeverPull|manifest unknown|pull access denied|repository does not exist",
+        r"ErrImagePull|ImagePullBackOff|ErrImageNeverPull|manifest unknown|pull access denied"
+        r"|repository does not exist",
         "an image cannot be pulled: an unknown name, or a registry that the nodes have no certs.d entry for",
         "check the name; load the image (--kind bundle=DIR) or name its registry with --kind mirror=HOST=URL",
         "kind: local registry",

@@ -38,7 +38,7 @@ class KindProvider:
     """Implements :class:`~conformance.cluster.provider.Provider`: a cluster that kind makes, or ours that runs already.
 
     ``data`` is the directory that holds ``kind-config`` and ``fixtures``; ``logs`` is where the nodes' logs go when it
-    fails; ``detach`` lets the cluster outlive this process (``up``, ``--keep-on-failure``).
+    fails; ``detach``: the cluster is meant to outlive this process, and `sweep` leaves it.
     """
 
     mode: Mode = "kind"
@@ -67,7 +67,7 @@ class KindProvider:
     @property
     def owned(self) -> bool:
         """Whether :meth:`down` takes the whole cluster away."""
-        return self._made and not self._detach
+        return self._made
 
     @property
     def directory(self) -> Path:
@@ -112,7 +112,7 @@ class KindProvider:
         return self.kubeconfig
 
     def load_artifacts(self, binding: Binding) -> None:
-        """The binding's images into the nodes (built from their layers where no registry has them), and its CNI plugins."""
+        """The binding's images into the nodes, built from their layers where the engine has none, and its plugins."""
         try:
             load_into(self._running(), binding, self._lock)
         except ToolFailed as error:
@@ -132,7 +132,7 @@ class KindProvider:
             self._kind.export_logs(directory)
 
     def down(self) -> None:
-        """Remove the cluster that :meth:`up` made, unless it is to stay."""
+        """Remove the cluster that :meth:`up` made."""
         if self._kind is not None and self.owned:
             self._kind.delete(self.kubeconfig)
             self._forget()
@@ -201,8 +201,8 @@ class KindProvider:
             cluster.close()
         if "" in marks or not marks:
             raise ProviderError(
-                f"a kind cluster {kind.name} runs that is not ours (its nodes lack the label {MARK}); it is left alone: "
-                "give another name with --kind name=OTHER"
+                f"a kind cluster {kind.name} runs that is not ours (its nodes lack the label {MARK}); it is left "
+                "alone: give another name with --kind name=OTHER"
             )
         return marks
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
 from conformance.host.engine import Engine
-from conformance.host.tool import Tool, ToolFailed
+from conformance.host.tool import Tool
 from conformance.images.lock import LockedImage
 
 OLDEST: Final = (0, 27)
 """From this release on kind's containerd reads ``/etc/containerd/certs.d``, which the mirrors need."""
+
+_CTR: Final = ("ctr", "--namespace=k8s.io", "images")
 
 _CREATE_SECONDS = 1200.0
 _LOAD_SECONDS = 1800.0
@@ -63,9 +66,14 @@ class Kind:
         self._tool.run("load", "image-archive", str(archive), "--name", self.name, seconds=_LOAD_SECONDS)
         pinned = [image for image in images if image.reference != image.name]
         for node in self.nodes():
-            for image in pinned:
-                by_digest = f"{image.repository}@{image.digest}"
-                self._ctr(node, "images", "tag", "--force", image.name, by_digest)
+            there = set(self.engine.exec(node, *_CTR, "list", "--quiet").split())
+            tags = [
+                shlex.join([*_CTR, "tag", "--force", image.name, f"{image.repository}@{image.digest}"])
+                for image in pinned
+                if image.name in there  # an archive holds what was asked for, which may be less than the lock
+            ]
+            if tags:
+                self.engine.exec(node, "sh", "-ec", "\n".join(tags))
 
     def load_image(self, name: str) -> None:
         """Put one image of the engine into every node."""
@@ -74,14 +82,6 @@ class Kind:
     def export_logs(self, directory: Path) -> None:
         """The logs of the nodes and of every pod on them, into a directory."""
         self._tool.run("export", "logs", str(directory), "--name", self.name, seconds=_LOGS_SECONDS)
-
-    def _ctr(self, node: str, *command: str) -> None:
-        try:
-            self.engine.exec(node, "ctr", "--namespace=k8s.io", *command)
-        except ToolFailed as error:
-            # an archive holds what was asked for, which may be less than the lock
-            if "not found" not in error.output:
-                raise
 
 
 def kind_tool(engine: Engine | None) -> Tool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import yaml
 
@@ -47,63 +48,72 @@ class KindOptions:
     @classmethod
     def parse(cls, words: Iterable[str], *, kubevirt_version: str = "", kubernetes_version: str = "") -> KindOptions:
         """From ``NAME=VALUE`` words. Raises KindOptionError."""
-        options = cls(kubevirt_version=kubevirt_version, kubernetes_version=kubernetes_version)
+        given = _Words(words)
+        return cls(
+            name=given.name(),
+            engine=given.one_of("engine", (None, *ENGINES)),
+            ip_family=given.one_of("ip-family", ("ipv4", "dual")),
+            multus=given.one_of("multus", ("thin", "thick")),
+            bundle=given.directory("bundle"),
+            manifests=given.directory("manifests"),
+            mirrors=given.mirrors(),
+            require_digests=given.one_of("require-digests", ("no", "yes")) == "yes",
+            kubevirt_version=kubevirt_version,
+            kubernetes_version=kubernetes_version,
+        )
+
+
+_NAMES = ("name", "engine", "ip-family", "multus", "bundle", "manifests", "mirror", "require-digests")
+_Choice = TypeVar("_Choice")
+
+
+class _Words:
+    """The words as given, looked at by name; of two with one name the later counts (but of ``mirror``)."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._values: dict[str, str] = {}
+        self._mirrors: list[str] = []
         for word in words:
             name, equals, value = word.partition("=")
-            if name not in _OPTIONS or not equals or not value:
-                raise KindOptionError(f"--kind {word}: write NAME=VALUE, with NAME one of {', '.join(_OPTIONS)}")
-            options = _OPTIONS[name](options, word, value)
-        return options
+            if name not in _NAMES or not equals or not value:
+                raise KindOptionError(f"--kind {word}: write NAME=VALUE, with NAME one of {', '.join(_NAMES)}")
+            if name == "mirror":
+                self._mirrors.append(value)
+            self._values[name] = value
 
+    def name(self) -> str:
+        value = self._values.get("name", DEFAULT_NAME)
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", value):
+            raise KindOptionError(f"--kind name={value}: a name has lower-case letters, digits, dots and hyphens")
+        return value
 
-def _one_of(attribute: str, values: tuple[str, ...]) -> Callable[[KindOptions, str, str], KindOptions]:
-    def take(options: KindOptions, word: str, value: str) -> KindOptions:
-        if value not in values:
-            raise KindOptionError(f"--kind {word}: {value} is not one of {', '.join(values)}")
-        return replace(options, **{attribute: value})
+    def one_of(self, name: str, allowed: tuple[_Choice, ...]) -> _Choice:
+        """The value among those allowed; the first is the default."""
+        if name not in self._values:
+            return allowed[0]
+        for choice in allowed:
+            if choice == self._values[name]:
+                return choice
+        listed = ", ".join(str(choice) for choice in allowed if choice is not None)
+        raise KindOptionError(f"--kind {name}={self._values[name]}: not one of {listed}")
 
-    return take
-
-
-def _directory(attribute: str) -> Callable[[KindOptions, str, str], KindOptions]:
-    def take(options: KindOptions, word: str, value: str) -> KindOptions:
-        path = Path(value).expanduser().absolute()
+    def directory(self, name: str) -> Path | None:
+        if name not in self._values:
+            return None
+        path = Path(self._values[name]).expanduser().absolute()
         if not path.is_dir():
-            raise KindOptionError(f"--kind {word}: {path} is no directory")
-        return replace(options, **{attribute: path})
+            raise KindOptionError(f"--kind {name}={self._values[name]}: {path} is no directory")
+        return path
 
-    return take
-
-
-def _name(options: KindOptions, word: str, value: str) -> KindOptions:
-    if not all(c.isalnum() or c in "-." for c in value) or value != value.lower():
-        raise KindOptionError(f"--kind {word}: a cluster's name has lower-case letters, digits, dots and hyphens")
-    return replace(options, name=value)
-
-
-def _mirror(options: KindOptions, word: str, value: str) -> KindOptions:
-    host, equals, url = value.partition("=")
-    if not host or not equals or not url.startswith(("http://", "https://")):
-        raise KindOptionError(f"--kind {word}: write mirror=HOST=URL, for instance mirror=quay.io=http://10.0.0.1:5000")
-    return replace(options, mirrors={**options.mirrors, host: url})
-
-
-def _require(options: KindOptions, word: str, value: str) -> KindOptions:
-    if value not in ("yes", "no"):
-        raise KindOptionError(f"--kind {word}: {value} is not one of yes, no")
-    return replace(options, require_digests=value == "yes")
-
-
-_OPTIONS: dict[str, Callable[[KindOptions, str, str], KindOptions]] = {
-    "name": _name,
-    "engine": _one_of("engine", ENGINES),
-    "ip-family": _one_of("ip_family", ("ipv4", "dual")),
-    "multus": _one_of("multus", ("thin", "thick")),
-    "bundle": _directory("bundle"),
-    "manifests": _directory("manifests"),
-    "mirror": _mirror,
-    "require-digests": _require,
-}
+    def mirrors(self) -> dict[str, str]:
+        found = {}
+        for value in self._mirrors:
+            host, _, url = value.partition("=")
+            if not host or not url.startswith(("http://", "https://")):
+                example = "mirror=quay.io=http://registry.example:5000"
+                raise KindOptionError(f"--kind mirror={value}: write mirror=HOST=URL, for instance {example}")
+            found[host] = url
+        return found
 
 
 def fingerprint(options: KindOptions) -> str:

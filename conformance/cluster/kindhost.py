@@ -37,8 +37,12 @@ class Machine:
             return ""
 
     def usable(self, path: str) -> bool:
-        """Whether a device is there to be opened for reading and writing."""
-        return os.access(self.root / path, os.R_OK | os.W_OK)
+        """Whether a device can be opened for reading and writing; that it is there says little."""
+        try:
+            os.close(os.open(self.root / path, os.O_RDWR | os.O_CLOEXEC))
+        except OSError:
+            return False
+        return True
 
     @property
     def kvm(self) -> bool:
@@ -69,7 +73,8 @@ def _engine(options: KindOptions) -> tuple[Engine | None, EngineFacts | None, li
         try:
             facts = engine.facts()
         except (ToolMissing, ToolFailed) as error:
-            said.append(str(error).replace("\n", " "))
+            complaint = error.output.strip().splitlines()[:1] if isinstance(error, ToolFailed) else []
+            said.append(f"{name}: {complaint[0]}" if complaint else str(error))
             continue
         return engine, facts, [Finding("container engine", True, f"{name} {facts.version}")]
     fix = "start it (`systemctl start docker`), be allowed to use it (group docker), or give --kind engine=podman"

@@ -38,7 +38,7 @@ def obtain(engine: Engine, images: Sequence[LockedImage], progress: Progress) ->
         except ToolFailed as error:
             raise ImageUnavailable(
                 f"{image.reference} cannot be pulled: {error.output.strip()}\n"
-                "    fix: allow the registry, pull through a mirror, or bring a bundle (`binding-conformance images save`)"
+                "    fix: allow the registry, pull through a mirror, or bring a bundle (`images save`)"
             ) from error
         if image.reference != image.name:
             engine.tag(image.reference, image.name)
@@ -67,7 +67,9 @@ def archive_of(directory: Path) -> Path:
     """The archive in a bundle. Raises BundleUnfit."""
     archive = directory / ARCHIVE
     if not archive.is_file():
-        raise BundleUnfit(f"{directory}: no {ARCHIVE} in it; make one with `binding-conformance images save {directory}`")
+        raise BundleUnfit(
+            f"{directory}: no {ARCHIVE} in it; make one with `binding-conformance images save {directory}`"
+        )
     return archive
 
 

@@ -17,6 +17,7 @@ from conformance.kube.outcome import EnvironmentFault
 from conformance.kube.registration import find_kubevirt
 from conformance.kube.timeouts import Timeouts
 from conformance.model import Binding
+from conformance.plugin.paths import data_root
 from conformance.plugin.run import Handoff
 from conformance.plugin.settings import Settings
 
@@ -28,6 +29,10 @@ def make_provider(settings: Settings) -> Provider:
     """The provider the user chose."""
     if settings.mode == "kubeconfig":
         return KubeconfigProvider(_kubeconfig(settings), settings.context)
+    if settings.mode == "kind":
+        from conformance.cluster.kind import KindProvider  # only where a cluster is to be made
+
+        return KindProvider(settings.kind, data_root(), settings.report_dir / "cluster-logs")
     from conformance.cluster.sandbox import SandboxProvider  # only where a sandbox is wanted
 
     return SandboxProvider(
@@ -86,6 +91,15 @@ class Provisioning:
         Installation(cluster, self._provider, self._binding, directory.id, self._timeouts).install(self._progress)
         return self.handoff
 
+    def save_logs(self) -> str:
+        """What the nodes can tell of a run that went wrong, into the report; a remark when they cannot be had."""
+        directory = self._settings.report_dir / "cluster-logs"
+        try:
+            self._provider.export_logs(directory)
+        except EnvironmentFault as error:
+            return f"no logs of the nodes: {error}"
+        return f"logs of the nodes: {directory}" if directory.is_dir() else ""
+
     def keep(self) -> str:
         """Leave everything as it is; the text says how to look at it and how to undo it."""
         kubeconfig = self.handoff.kubeconfig if self.handoff else "(none)"
@@ -94,10 +108,9 @@ class Provisioning:
     def down(self) -> list[str]:
         """Undo everything that was done; may be called at any point, and twice. Returns what could not be undone."""
         problems: list[str] = []
-        ours = self._settings.mode == "sandbox" and self._settings.sandbox is None
         if self._cluster is not None and self._directory is not None:
             self._progress("cleaning up")
-            if not ours:  # a sandbox of our own takes everything with it
+            if not self._provider.owned:  # a cluster of our own takes everything with it
                 problems = self._undo(self._cluster, self._directory)
             self._cluster.close()
             self._cluster = None

@@ -1,0 +1,59 @@
+"""``binding-conformance up`` and ``down``: a cluster of ours to play with, in the sandbox or in kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from conformance.cluster.kind import KindProvider
+from conformance.cluster.kindconfig import KindOptions
+from conformance.cluster.provider import Progress, ProviderError
+from conformance.model import ModelError
+from conformance.plugin.paths import data_root
+
+LOGS = Path("out/cluster-logs")
+
+
+class UnknownRelease(ModelError):
+    """A KubeVirt release that the sandbox cannot stand for."""
+
+
+def bring_up(
+    cluster: str, kubevirt_version: str, kubernetes_version: str, kind: Sequence[str], progress: Progress
+) -> Path:
+    """Start it, to outlive this process; its kubeconfig. Raises ModelError for words that cannot be."""
+    if cluster == "kind":
+        options = KindOptions.parse(kind, kubevirt_version=kubevirt_version, kubernetes_version=kubernetes_version)
+        return KindProvider(options, data_root(), LOGS.absolute(), detach=True).up(progress)
+    from conformance.cluster.sandbox import SandboxProvider
+
+    known_to_sandbox(kubevirt_version)
+    return SandboxProvider(detach=True, kubevirt_version=kubevirt_version).up(progress)
+
+
+def take_down(cluster: str, kind: Sequence[str], progress: Progress) -> None:
+    """End it. Raises ProviderError when there is none."""
+    if cluster == "kind":
+        options = KindOptions.parse(kind)
+        if not KindProvider(options, data_root(), LOGS.absolute()).remove():
+            raise ProviderError(f"there is no kind cluster {options.name}")
+        progress(f"removed the kind cluster {options.name}")
+        return
+    from conformance.cluster.sandbox import SandboxProvider
+    from conformance.sandbox.daemon import SandboxError, attach
+
+    try:
+        attach(SandboxProvider().state_directory).stop()
+    except SandboxError as error:
+        raise ProviderError(str(error)) from error
+
+
+def known_to_sandbox(version: str) -> None:
+    """Raises UnknownRelease for a KubeVirt release that the sandbox holds no facts of."""
+    from conformance.sandbox.kubevirt.facts import UnknownVersionError, facts_for
+
+    try:
+        if version:
+            facts_for(version)
+    except UnknownVersionError as error:
+        raise UnknownRelease(f"--kubevirt-version {version}: {error}") from error
