@@ -188,12 +188,13 @@ class Components:
         probe = self.cluster.find(PROBE)
         if probe is None or not daemon_set_ready(probe):
             return ["nodes whose probe is not ready"]
-        waiting = []
+        attached = set()
         for pod in self.cluster.list(POD, PROBE.namespace, labels=f"app={PROBE.name}").items:
-            if _NETWORK_STATUS not in dig(pod, "metadata", "annotations", default={}):
-                waiting.append(str(dig(pod, "spec", "nodeName")))
+            if _NETWORK_STATUS in dig(pod, "metadata", "annotations", default={}):
+                attached.add(str(dig(pod, "spec", "nodeName")))
+            else:
                 self.cluster.delete(Ref.of(pod), grace_seconds=0)
-        return waiting
+        return [node for node in self.cluster.nodes() if node not in attached]
 
     def _without(self, devices: Iterable[str]) -> list[str]:
         missing = []

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from conformance.cli.main import app
 from conformance.cluster.kindhost import INOTIFY, Machine
 from conformance.images.lock import ImagesLock, with_values
 from conformance.kube.manifest import DAEMON_SET, Manifest
@@ -57,11 +58,12 @@ class Workshop:
     def engine_says(self, **info: object) -> None:
         (self.state / "docker-info.json").write_text(json.dumps({**INFO, **info}), encoding="utf-8")
 
-    def write(self, path: str, text: str) -> None:
+    def write(self, path: str, text: str) -> Path:
         """A file of the machine."""
         target = self.machine.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
+        return target
 
 
 @pytest.fixture
@@ -144,7 +146,20 @@ def stand_in(name: str, version: str) -> list[Manifest]:
     return [*yaml.safe_load_all((crds / "multus.yaml").read_text(encoding="utf-8")), daemon]
 
 
-def command(workshop: Workshop, *arguments: str) -> subprocess.CompletedProcess[str]:
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def output(self) -> str:
+        return self.stdout + self.stderr
+
+
+def command(*arguments: str) -> Done:
     """The command line as a user types it, on the workshop's machine."""
-    argv = [sys.executable, "-m", "conformance.cli", *arguments]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120, cwd=workshop.path)
+    result = CliRunner().invoke(app, list(arguments))
+    return Done(result.exit_code, result.stdout, result.stderr)

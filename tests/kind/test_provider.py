@@ -265,9 +265,9 @@ def test_sweep_removes_the_cluster_of_a_killed_run_and_no_other(workshop: Worksh
         "Components.deploy = lambda self: os.kill(os.getpid(), signal.SIGKILL)\n"
         "options = KindOptions.parse([f'bundle={sys.argv[1]}'])\n"
         "machine = Machine(Path(sys.argv[2]), lambda _: 1 << 50)\n"
-        "KindProvider(options, Path(sys.argv[3]), Path('logs'), machine=machine).up(print)\n"
+        "KindProvider(options, Path(sys.argv[3]), Path(sys.argv[4]), machine=machine).up(print)\n"
     )
-    arguments = [str(workshop.bundle), str(workshop.machine.root), str(ROOT)]
+    arguments = [str(workshop.bundle), str(workshop.machine.root), str(ROOT), str(workshop.path / "logs")]
     killed = subprocess.run([sys.executable, "-c", script, *arguments], cwd=ROOT, check=False, timeout=60)
     assert killed.returncode == -signal.SIGKILL
     assert (workshop.state / "clusters").read_text() == "binding-conformance"

@@ -18,9 +18,9 @@ def begin(program: str) -> list[str]:
     """Note the call; end as told to, if it is one that shall fail. The arguments."""
     arguments = sys.argv[1:]
     with (STATE / "calls").open("a", encoding="utf-8") as calls:
-        calls.write(shlex.join([program, *arguments]) + "\n")
+        calls.write(shlex.join([program, *arguments]).replace("\n", "; ") + "\n")
     words = [program, *[word for word in arguments if not word.startswith("-")]]
-    for count in range(len(words), 0, -1):
+    for count in range(min(len(words), 4), 0, -1):
         told = STATE / "fail" / "-".join(words[:count]).replace("/", "_")
         if told.exists():
             sys.stderr.write(told.read_text(encoding="utf-8") + "\n")
