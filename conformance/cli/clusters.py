@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from conformance.cli.sweeping import forget_runs
 from conformance.cluster.kind import KindProvider
 from conformance.cluster.kindconfig import KindOptions
 from conformance.cluster.provider import Progress, ProviderError
@@ -32,18 +33,22 @@ def bring_up(
 
 
 def take_down(cluster: str, kind: Sequence[str], progress: Progress) -> None:
-    """End it. Raises ProviderError when there is none."""
+    """End it, and forget the runs that were kept on it. Raises ProviderError when there is none."""
     if cluster == "kind":
         options = KindOptions.parse(kind)
-        if not KindProvider(options, data_root(), LOGS.absolute()).remove():
+        provider = KindProvider(options, data_root(), LOGS.absolute())
+        if not provider.remove():
             raise ProviderError(f"there is no kind cluster {options.name}")
+        forget_runs(provider.kubeconfig)
         progress(f"removed the kind cluster {options.name}")
         return
     from conformance.cluster.sandbox import SandboxProvider
     from conformance.sandbox.daemon import SandboxError, attach
 
     try:
-        attach(SandboxProvider().state_directory).stop()
+        running = attach(SandboxProvider().state_directory)
+        running.stop()
+        forget_runs(running.kubeconfig)
     except SandboxError as error:
         raise ProviderError(str(error)) from error
 

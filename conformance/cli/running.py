@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -22,6 +22,7 @@ from conformance.cluster.provider import Progress, Provider
 from conformance.model import Binding, Verdict, load_binding, resolve
 from conformance.plugin.paths import data_root, fixtures_directory, suites_directory
 from conformance.report import read_report
+from conformance.site import load_site
 
 ENTRY_POINT = "binding_conformance"
 _USAGE, _NOT_CONFORMANT, _ENVIRONMENT = 2, 1, 3
@@ -43,15 +44,19 @@ class Request:
     report_dir: Path
     keep_on_failure: bool
     timeout_factor: float
+    secondary_network: str
     rerun_failed: Path | None
+    site: Path | None = None
+    node_access: bool = False
 
 
 def judge_all(request: Request, progress: Progress) -> int:
     """Judge every binding; the worst exit status counts: definition, then not conformant, then environment.
 
-    All definitions are read before anything starts. Raises ModelError for a definition, profile or requirement that
-    cannot be, ProviderError when no cluster can be had.
+    All definitions and the site file are read before anything starts. Raises ModelError for a definition, site file,
+    profile or requirement that cannot be, ProviderError when no cluster can be had.
     """
+    load_site(request.site)
     bindings = [load_binding(resolve(name, fixtures_directory())) for name in request.bindings]
     requirements = _requirements(request)
     if request.profile not in profile_names():
@@ -63,8 +68,8 @@ def judge_all(request: Request, progress: Progress) -> int:
         _kind_options(request)
     elif request.cluster == "sandbox":
         known_to_sandbox(request.kubevirt_version)
-    with _shared_cluster(request, len(bindings), progress) as state:
-        statuses = []
+    statuses: list[int] = []
+    with _shared_cluster(request, len(bindings), statuses, progress) as state:
         for binding in bindings:
             directory = request.report_dir if len(bindings) == 1 else request.report_dir / binding.label
             status, stopped = _session(_command(request, binding, requirements, directory, state))
@@ -90,9 +95,13 @@ def _requirements(request: Request) -> tuple[str, ...]:
 
 
 @contextmanager
-def _shared_cluster(request: Request, bindings: int, progress: Progress) -> Iterator[Path | None]:
+def _shared_cluster(
+    request: Request, bindings: int, statuses: Sequence[int], progress: Progress
+) -> Iterator[Path | None]:
     """One cluster for several bindings; a single one brings up its own. Yields the state directory of a shared sandbox;
     the sessions find a kind cluster by its name.
+
+    It stays when the user wants to look at what failed: ``statuses`` are read at the end.
     """
     if request.cluster == "kubeconfig" or bindings == 1:
         yield None
@@ -102,7 +111,10 @@ def _shared_cluster(request: Request, bindings: int, progress: Progress) -> Iter
     try:
         yield getattr(provider, "state_directory", None)
     finally:
-        provider.down()
+        if request.keep_on_failure and any(statuses):
+            progress(f"the cluster stays up; end it with `binding-conformance down --cluster {request.cluster}`")
+        else:
+            provider.down()
 
 
 def _own_provider(request: Request) -> Provider:
@@ -134,7 +146,9 @@ def _command(
         "--profile": request.profile,
         "--report-dir": directory,
         "--timeout-factor": request.timeout_factor,
+        "--secondary-network": request.secondary_network,
         "--sandbox-state": state or "",
+        "--site": request.site or "",
     }
     command = [sys.executable, "-m", "pytest", str(suites_directory())]
     command += [] if installed else ["-p", "conformance.plugin"]
@@ -144,6 +158,7 @@ def _command(
     command += [f"--requirement={requirement}" for requirement in requirements]
     command += [f"--kind={word}" for word in request.kind]
     command += ["--keep-on-failure"] if request.keep_on_failure else []
+    command += ["--node-access"] if request.node_access else []
     return command + (["-n", str(request.workers)] if request.workers > 1 else [])
 
 

@@ -104,6 +104,10 @@ class Cluster:
             return False
         return True
 
+    def plural(self, kind: Kind) -> str:
+        """The resource name of a kind (``daemonsets``). Raises :class:`~conformance.kube.errors.KindUnknown`."""
+        return self._requests.plural(kind)
+
     def nodes(self) -> tuple[str, ...]:
         """The names of the nodes that ordinary pods may run on, sorted: neither cordoned nor tainted against them."""
         return tuple(sorted(node["metadata"]["name"] for node in self.list(NODE).items if _schedulable(node)))

@@ -11,7 +11,7 @@ from conformance.cluster.kindconfig import KindOptions
 from conformance.cluster.kindhost import preflight
 from conformance.host.finding import obstacles
 from conformance.kube.cluster import Cluster
-from conformance.kube.registration import find_kubevirt
+from conformance.kube.registry import find_kubevirt
 from conformance.model import SkipReason
 from tests.kind.conftest import ROOT
 
