@@ -31,7 +31,7 @@ SLOW = {
     "passt-vhostuser-refresh",
     "passt-wrong-alias",
 }
-# KubeVirt's own core passt leaves the guest passt's MTU of 65520 whatever the pod's is; the same was seen on a real v1.9.0.
+# Core passt leaves the guest the MTU of 65520 that passt offers, whatever the pod's is; seen on a real v1.9.0 too.
 EXPLAINED = {"passt-core": ["MTU-001"]}
 
 
