@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
+import yaml
 from aiohttp import web
 
 from conformance.sandbox.client import (
@@ -37,6 +38,7 @@ from conformance.sandbox.guests import GuestImage, ensure_guest
 from conformance.sandbox.images import Image
 from conformance.sandbox.kubernetes.clusternetwork import API_PORT, ClusterNetwork, cluster_services
 from conformance.sandbox.kubernetes.daemonset import DaemonSets
+from conformance.sandbox.kubernetes.deviceplugins import DevicePlugins
 from conformance.sandbox.kubernetes.endpoints import EndpointSlices
 from conformance.sandbox.kubernetes.kubelet import Injected, Kubelet
 from conformance.sandbox.kubernetes.nodes import register_node
@@ -45,6 +47,7 @@ from conformance.sandbox.kubernetes.scheduler import Scheduler
 from conformance.sandbox.kubernetes.status import answer_status_errors
 from conformance.sandbox.kubevirt.admission import VERSION_VARIABLE
 from conformance.sandbox.kubevirt.agent import HandlerContext
+from conformance.sandbox.kubevirt.evacuation import EvacuationController
 from conformance.sandbox.kubevirt.facts import NEWEST, facts_for
 from conformance.sandbox.kubevirt.handler import VirtHandler
 from conformance.sandbox.kubevirt.migrations import MigrationController
@@ -68,6 +71,9 @@ _WATCHED: Final = (
     *(KUBEVIRTS, VMS, VMIS, MIGRATIONS),
 )
 _CRDS: Final = Path(__file__).parent / "kubevirt" / "crds"
+_NETWORKS: Final = Path(__file__).parent / "network" / "networks.yaml"
+_ROLES: Final = (Path(__file__).parent / "roles.yaml", Path(__file__).parent / "kubevirt" / "roles.yaml")
+_COMPONENT: Final = "kubevirt-sandbox"
 
 
 class ApiServerFailedError(RuntimeError):
@@ -80,7 +86,8 @@ async def run(context: SandboxContext) -> None:
     async with contextlib.AsyncExitStack() as stack:
         guest = await asyncio.to_thread(_guest, context)
         kubeconfig = await stack.enter_async_context(_api_server(context, backend))
-        client = await stack.enter_async_context(ApiClient.connect(kubeconfig, "kubevirt-sandbox"))
+        own = kubeconfig.with_name(f"{_COMPONENT}.kubeconfig")
+        client = await stack.enter_async_context(ApiClient.connect(own, _COMPONENT))
         plane = ControlPlane(context, client, guest)
         await plane.bootstrap()
         stack.push_async_callback(plane.stop)
@@ -97,7 +104,8 @@ async def _api_server(context: SandboxContext, backend: Path) -> AsyncIterator[P
     listener = syscalls.open_socket(context.fabric.control, socket.AF_INET, socket.SOCK_STREAM)
     listener.bind(("", API_PORT))
     command += ["--listener", str(listener.fileno())]
-    command += ["--server-version", KUBERNETES_VERSION, "--crds", *(str(path) for path in sorted(_CRDS.glob("*.yaml")))]
+    command += ["--server-version", KUBERNETES_VERSION, "--component", _COMPONENT]
+    command += ["--crds", *(str(path) for path in (*sorted(_CRDS.glob("*.yaml")), *_ROLES))]
     server = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,
@@ -128,6 +136,7 @@ class ControlPlane:
         self._informers: dict[Resource, Informer] = {}
         self._controllers: list[Controller] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._devices = {node.name: DevicePlugins(client, node) for node in context.nodes}
         self._runner: web.AppRunner | None = None
 
     def _informer(self, resource: Resource) -> Informer:
@@ -141,6 +150,9 @@ class ControlPlane:
         await self._client.create(NAMESPACES, body)
         for node in self._context.nodes:
             await register_node(self._client, node, KUBERNETES_VERSION)
+            await self._devices[node.name].start()
+        for network in yaml.safe_load_all(_NETWORKS.read_text(encoding="utf-8")):
+            await self._client.create(NADS, network)
         for resource, body in cluster_services():
             await self._client.create(resource, body)
         await self._client.create(KUBEVIRTS, _kubevirt())
@@ -174,6 +186,7 @@ class ControlPlane:
             MigrationController(
                 self._client, informers[MIGRATIONS], vmis, pods, informers[KUBEVIRTS], template
             ).controller,
+            EvacuationController(self._client, nodes, vmis, informers[MIGRATIONS], self._facts).controller,
             *(kubelet.controller for kubelet in kubelets.values()),
             *(handler.controller for handler in handlers.values()),
         ]
@@ -185,8 +198,9 @@ class ControlPlane:
     def _kubelet(self, name: str, pods: Informer) -> Kubelet:
         node = next(node for node in self._context.nodes if node.name == name)
         runtime, network = self._context.runtimes[name], PodNetwork(node, self._find_nad)
-        pods_directory = self._context.state.pods
-        return Kubelet(self._client, pods, node, network, runtime, self._context.images, pods_directory, self._inject)
+        images, directory = self._context.images, self._context.state.pods
+        devices = self._devices[name]
+        return Kubelet(self._client, pods, node, network, runtime, images, directory, devices, self._inject)
 
     def _inject(self, pod: PodRef, image: Image) -> Injected:
         """What the sandbox's stand-in for virt-launcher needs: libvirt's sockets, guest images, a place for disks."""
@@ -220,6 +234,8 @@ class ControlPlane:
         await self._network.stop()
         for controller in self._controllers:
             await controller.stop()
+        for devices in self._devices.values():
+            await devices.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

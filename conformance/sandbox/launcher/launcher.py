@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import logging
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal, cast, get_args
 
 from conformance.sandbox.guests import GuestImage
 from conformance.sandbox.launcher import compute, links, migration
 from conformance.sandbox.launcher.cloudinit import cloud_init_of, write_iso
+from conformance.sandbox.launcher.dhcpservers import DhcpServers
 from conformance.sandbox.launcher.domain import (
     CONSOLE_LOG,
     CONSOLE_SOCKET,
@@ -55,6 +56,7 @@ class Launcher:
         self.directory = compute.pod_directory(shared, pod)
         self.libvirt = Libvirt(compute_container, self.directory)
         self.hooks = HookManager(volumes / HOOK_VOLUME)
+        self._dhcp = DhcpServers(compute_container)
         self._domain: str | None = None
 
     @property
@@ -197,15 +199,21 @@ class Launcher:
         except LauncherError as error:
             _log.warning("pod %s: Shutdown of the hook sidecars: %s", self.pod.name, error)
 
-    async def refresh_links(self, interface_names: Iterable[str]) -> list[str]:
-        """KubeVirt's link-refresh: down, 100 ms, back. Returns the interfaces found. Raises LibvirtError."""
-        return await links.refresh_links(self.libvirt, self.domain, interface_names)
+    async def refresh_links(
+        self, interface_names: Iterable[str], changed: Callable[[], Awaitable[None]] | None = None
+    ) -> list[str]:
+        """KubeVirt's link-refresh: down, 100 ms, back. Returns the interfaces found. Raises LibvirtError.
+
+        `changed` is called after each change of a link.
+        """
+        return await links.refresh_links(self.libvirt, self.domain, interface_names, changed)
 
     async def set_link_state(self, interface_name: str, up: bool) -> bool:
         """Set one link; False if the domain has no such interface. Raises LibvirtError."""
         return await links.set_link_state(self.libvirt, self.domain, interface_name, up=up)
 
     async def _convert(self, vmi: dict[str, object], cache: PodInterfaces, guest: GuestImage) -> ET.Element:
+        await self._dhcp.ensure(cache)
         iso = await self._write_cloud_init(vmi)
         folder = f"{compute.GUESTS}/{guest.digest}"
         boot = BootFiles(

@@ -23,6 +23,14 @@ CONTROL_ADDRESS, CONTROL_ADDRESS6 = "172.30.0.253", "fd00:30::fd"
 OUTSIDE_ADDRESS, OUTSIDE_ADDRESS6 = "203.0.113.10", "2001:db8:113::10"
 BEYOND_ADDRESS, BEYOND_ADDRESS6 = "203.0.113.1", "2001:db8:113::1"
 
+_SYSCTLS = {
+    "ipv4/ip_forward": "1",
+    "ipv6/conf/all/forwarding": "1",
+    # every address is usable at once
+    "ipv6/conf/all/accept_dad": "0",
+    "ipv6/conf/default/accept_dad": "0",
+}
+
 # What leaves a node for anywhere but the cluster's pods goes under the node's address, in both families.
 _MASQUERADE = f"""
 table inet pod-egress {{
@@ -96,8 +104,8 @@ class Fabric:
 
 
 def _bind(path: Path) -> None:
-    for name in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
-        Path("/proc/sys/net", name).write_text("1", encoding="ascii")
+    for name, value in _SYSCTLS.items():
+        Path("/proc/sys/net", name).write_text(value, encoding="ascii")
     syscalls.mount(syscalls.current_network_namespace(), path, flags=syscalls.MS_BIND)
 
 
