@@ -112,8 +112,13 @@ def run(
     requirement: Annotated[list[str] | None, typer.Option(help="Only this requirement; may be repeated.")] = None,
     workers: Annotated[int, typer.Option(help="Processes that run checks.", min=1)] = 1,
     report_dir: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("out/report"),
+    site: Annotated[Path | None, typer.Option(help="Site file: local facts of a cluster of yours.")] = None,
+    node_access: Annotated[bool, typer.Option(help="Look at the nodes, by a short-lived DaemonSet.")] = False,
     keep_on_failure: Annotated[bool, typer.Option(help="Leave everything in place when a check fails.")] = False,
     timeout_factor: Annotated[float, typer.Option(help="Multiply every timeout.")] = 1.0,
+    secondary_network: Annotated[
+        str, typer.Option(help="NetworkAttachmentDefinition (namespace/name) for secondary interfaces.")
+    ] = "",
     rerun_failed: Annotated[
         Path | None, typer.Option(help="Only what was not conformant in this report.", exists=True)
     ] = None,
@@ -132,7 +137,10 @@ def run(
         report_dir=report_dir.absolute(),
         keep_on_failure=keep_on_failure,
         timeout_factor=timeout_factor,
+        secondary_network=secondary_network,
         rerun_failed=rerun_failed,
+        site=site.absolute() if site else None,
+        node_access=node_access,
     )
     with reported():
         status = judge_all(request, _say)
@@ -154,14 +162,17 @@ def up(
 
 @app.command()
 def down() -> None:
-    """End the sandbox that `up` started."""
+    """End the sandbox that `up` started or a run has kept."""
+    from conformance.cli.sweeping import forget_runs
     from conformance.cluster.provider import ProviderError
     from conformance.cluster.sandbox import SandboxProvider
     from conformance.sandbox.daemon import SandboxError, attach
 
     with reported():
         try:
-            attach(SandboxProvider().state_directory).stop()
+            running = attach(SandboxProvider().state_directory)
+            running.stop()
+            forget_runs(running.kubeconfig)
         except SandboxError as error:
             raise ProviderError(str(error)) from error
 
@@ -177,6 +188,21 @@ def sweep() -> None:
         err.print(problem, style="red", markup=False)
     if problems:
         raise typer.Exit(ENVIRONMENT)
+
+
+@app.command()
+def access(
+    namespace: Annotated[list[str], typer.Option(help="Namespace that a run may use, one per worker; repeat it.")],
+    kubeconfig: Kubeconfig = None,
+    kubevirt: Annotated[str, typer.Option(help="NAMESPACE/NAME of the KubeVirt CR, where no cluster is asked.")] = "",
+    node_access: Annotated[bool, typer.Option(help="Let the run look at the nodes.")] = False,
+) -> None:
+    """Print the service accounts and roles that a run needs, for a cluster's administrator to apply."""
+    from conformance.cli.granting import manifests_for
+
+    with reported():
+        text = manifests_for(namespace, kubeconfig, kubevirt, node_access=node_access)
+    sys.stdout.write(text)
 
 
 @app.command()

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -20,6 +20,7 @@ from conformance.cluster.provider import Progress
 from conformance.model import Binding, Verdict, load_binding, resolve
 from conformance.plugin.paths import data_root, fixtures_directory, suites_directory
 from conformance.report import read_report
+from conformance.site import load_site
 
 ENTRY_POINT = "binding_conformance"
 _USAGE, _NOT_CONFORMANT, _ENVIRONMENT = 2, 1, 3
@@ -39,15 +40,19 @@ class Request:
     report_dir: Path
     keep_on_failure: bool
     timeout_factor: float
+    secondary_network: str
     rerun_failed: Path | None
+    site: Path | None = None
+    node_access: bool = False
 
 
 def judge_all(request: Request, progress: Progress) -> int:
     """Judge every binding; the worst exit status counts: definition, then not conformant, then environment.
 
-    All definitions are read before anything starts. Raises ModelError for a definition, profile or requirement that
-    cannot be, ProviderError when no cluster can be had.
+    All definitions and the site file are read before anything starts. Raises ModelError for a definition, site file,
+    profile or requirement that cannot be, ProviderError when no cluster can be had.
     """
+    load_site(request.site)
     bindings = [load_binding(resolve(name, fixtures_directory())) for name in request.bindings]
     requirements = _requirements(request)
     if request.profile not in profile_names():
@@ -55,8 +60,8 @@ def judge_all(request: Request, progress: Progress) -> int:
     if request.rerun_failed and not requirements:
         progress("nothing failed in that report")
         return 0
-    with _shared_sandbox(request, len(bindings), progress) as state:
-        statuses = []
+    statuses: list[int] = []
+    with _shared_sandbox(request, len(bindings), statuses, progress) as state:
         for binding in bindings:
             directory = request.report_dir if len(bindings) == 1 else request.report_dir / binding.label
             status, stopped = _session(_command(request, binding, requirements, directory, state))
@@ -82,8 +87,13 @@ def _requirements(request: Request) -> tuple[str, ...]:
 
 
 @contextmanager
-def _shared_sandbox(request: Request, bindings: int, progress: Progress) -> Iterator[Path | None]:
-    """One sandbox for several bindings; a single one brings up its own. Yields the state directory of a shared one."""
+def _shared_sandbox(
+    request: Request, bindings: int, statuses: Sequence[int], progress: Progress
+) -> Iterator[Path | None]:
+    """One sandbox for several bindings; a single one brings up its own. Yields the state directory of a shared one.
+
+    It stays when the user wants to look at what failed: ``statuses`` are read at the end.
+    """
     if request.cluster != "sandbox" or bindings == 1:
         yield None
         return
@@ -94,7 +104,10 @@ def _shared_sandbox(request: Request, bindings: int, progress: Progress) -> Iter
     try:
         yield provider.state_directory
     finally:
-        provider.down()
+        if request.keep_on_failure and any(statuses):
+            progress("the sandbox stays up; end it with `binding-conformance down`")
+        else:
+            provider.down()
 
 
 def _command(
@@ -110,7 +123,9 @@ def _command(
         "--profile": request.profile,
         "--report-dir": directory,
         "--timeout-factor": request.timeout_factor,
+        "--secondary-network": request.secondary_network,
         "--sandbox-state": state or "",
+        "--site": request.site or "",
     }
     command = [sys.executable, "-m", "pytest", str(suites_directory())]
     command += [] if installed else ["-p", "conformance.plugin"]
@@ -119,6 +134,7 @@ def _command(
     command += [f"{name}={value}" for name, value in options.items() if value != ""]
     command += [f"--requirement={requirement}" for requirement in requirements]
     command += ["--keep-on-failure"] if request.keep_on_failure else []
+    command += ["--node-access"] if request.node_access else []
     return command + (["-n", str(request.workers)] if request.workers > 1 else [])
 
 

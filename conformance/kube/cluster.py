@@ -104,6 +104,10 @@ class Cluster:
             return False
         return True
 
+    def plural(self, kind: Kind) -> str:
+        """The resource name of a kind (``daemonsets``). Raises :class:`~conformance.kube.errors.KindUnknown`."""
+        return self._requests.plural(kind)
+
     def nodes(self) -> tuple[str, ...]:
         """The names of the schedulable nodes, sorted."""
         return tuple(

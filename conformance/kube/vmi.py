@@ -63,7 +63,7 @@ class VmiSpec:
     """A virtual machine instance. ``memory`` as a quantity; ``node`` pins it to one node (empty: any).
 
     ``user_data`` is cloud-init's user data (NoCloud), ``grace_seconds`` KubeVirt's terminationGracePeriodSeconds;
-    ``live_migrate_on_eviction`` sets ``evictionStrategy: LiveMigrate``.
+    ``live_migrate_on_eviction`` sets ``evictionStrategy: LiveMigrate``, ``multiqueue`` networkInterfaceMultiqueue.
     """
 
     name: str
@@ -78,6 +78,7 @@ class VmiSpec:
     annotations: Mapping[str, str] = field(default_factory=dict)
     grace_seconds: int = 2
     live_migrate_on_eviction: bool = False
+    multiqueue: bool = False
 
     def spec(self) -> Manifest:
         """The VMI spec alone (also a VM's ``template.spec``)."""
@@ -92,7 +93,12 @@ class VmiSpec:
             "domain": {
                 "cpu": {"cores": self.cpus},
                 "resources": {"requests": {"memory": self.memory}},
-                "devices": {"disks": disks, "interfaces": [nic.interface() for nic in self.nics], "rng": {}},
+                "devices": {
+                    "disks": disks,
+                    "interfaces": [nic.interface() for nic in self.nics],
+                    "rng": {},
+                    **({"networkInterfaceMultiqueue": True} if self.multiqueue else {}),
+                },
             },
             "networks": [nic.source() for nic in self.nics],
             "volumes": [

@@ -35,6 +35,9 @@ class NadReference:
             return None
         return cls(namespace, name) if is_dns_subdomain(name) else None
 
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
 
 @dataclass(frozen=True)
 class Registration:

@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 from conformance.cluster.provider import MODES, Mode
+from conformance.model.registration import NadReference
 
 DEFAULT_REPORT_DIR = "out/report"
 
@@ -17,7 +18,9 @@ DEFAULT_REPORT_DIR = "out/report"
 class Settings:
     """What the user asked for. ``binding`` is a path or the name of a bundled definition; empty: the plugin rests.
 
-    ``sandbox`` is the state directory of a sandbox that is up already; ``timeout_factor`` scales every timeout.
+    ``sandbox`` is the state directory of a sandbox that is up already; ``timeout_factor`` scales every timeout;
+    ``secondary_network`` is ``namespace/name``, empty to take the site's, the definition's or the cluster's; ``site``
+    is a site file; ``workers`` counts the processes that run checks besides this one.
     """
 
     binding: str
@@ -31,6 +34,10 @@ class Settings:
     report_dir: Path
     keep_on_failure: bool
     timeout_factor: float
+    site: Path | None = None
+    node_access: bool = False
+    workers: int = 0
+    secondary_network: str = ""
 
     @property
     def active(self) -> bool:
@@ -51,6 +58,8 @@ _OPTIONS: tuple[tuple[str, str, str], ...] = (
     ("kubevirt-version", "", "KubeVirt release the sandbox stands for (default: its newest)"),
     ("profile", "all", "judge only this profile: core, extended, all, or the name of a capability"),
     ("report-dir", DEFAULT_REPORT_DIR, f"directory of the report (default: {DEFAULT_REPORT_DIR})"),
+    ("site", "", "site file with the local facts of the cluster"),
+    ("secondary-network", "", "NetworkAttachmentDefinition (namespace/name) to test secondary interfaces on"),
     ("timeout-factor", "1", "multiply every timeout by this number"),
 )
 
@@ -73,6 +82,9 @@ def add_options(parser: pytest.Parser) -> None:
     keep = "leave the cluster and the binding in place when a check did not pass"
     group.addoption("--keep-on-failure", dest=_dest("keep-on-failure"), action="store_true", default=None, help=keep)
     parser.addini(_dest("keep-on-failure"), keep, type="bool", default=False)
+    look = "look at the nodes through a short-lived privileged DaemonSet (on a cluster of our own it does anyway)"
+    group.addoption("--node-access", dest=_dest("node-access"), action="store_true", default=None, help=look)
+    parser.addini(_dest("node-access"), look, type="bool", default=False)
 
 
 def read_settings(config: pytest.Config) -> Settings:
@@ -98,7 +110,20 @@ def read_settings(config: pytest.Config) -> Settings:
         report_dir=(_path(config, "report-dir") or Path(DEFAULT_REPORT_DIR)).absolute(),
         keep_on_failure=bool(_value(config, "keep-on-failure")),
         timeout_factor=factor,
+        site=_path(config, "site"),
+        node_access=bool(_value(config, "node-access")),
+        workers=_workers(config),
+        secondary_network=_network(config),
     )
+
+
+def _workers(config: pytest.Config) -> int:
+    """How many processes xdist will start; 0 when this one runs the checks."""
+    if not config.pluginmanager.hasplugin("xdist") or config.getoption("dist", "no") == "no":
+        return 0
+    from xdist.workermanage import parse_tx_spec_config  # only where xdist is installed
+
+    return len(parse_tx_spec_config(config)) if config.getoption("tx", None) else 0
 
 
 def _dest(name: str) -> str:
@@ -113,6 +138,13 @@ def _value(config: pytest.Config, name: str) -> object:
 def _path(config: pytest.Config, name: str) -> Path | None:
     text = str(_value(config, name))
     return Path(text).expanduser().absolute() if text else None
+
+
+def _network(config: pytest.Config) -> str:
+    text = str(_value(config, "secondary-network"))
+    if text and NadReference.parse(text) is None:
+        raise pytest.UsageError(f"--secondary-network {text}: give namespace/name of a NetworkAttachmentDefinition")
+    return text
 
 
 def _list(config: pytest.Config, name: str) -> list[str]:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from fixtures.clients import ClientPods
 from fixtures.measure import Measure
 from fixtures.migrations import Migration
-from fixtures.session import ClientPods
 
 SIZE = 64 * 1024
 

@@ -7,6 +7,7 @@ shapes as recorded on v1.9.0.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +18,7 @@ from conformance.sandbox.kubevirt.facts import VersionFacts
 
 NETWORKS_ANNOTATION: Final = "k8s.v1.cni.cncf.io/networks"
 DEFAULT_NETWORK_ANNOTATION: Final = "v1.multus-cni.io/default-network"
+RESOURCE_ANNOTATION: Final = "k8s.v1.cni.cncf.io/resourceName"
 OVERHEAD_ANNOTATION: Final = "kubevirt.io/memory-overhead-bytes"
 HOOK_SOCKETS: Final = "/var/run/kubevirt-hooks"
 _RUN: Final = "/var/run/kubevirt"
@@ -50,7 +52,7 @@ class TemplateService:
 
     async def render(self, vmi: Object, registered: spec.Registrations) -> Object:
         """The Pod for `vmi`; `RenderError` with KubeVirt's text."""
-        await self._require_network_nads(vmi)
+        resources = await self._network_resources(vmi)
         sidecars = self._sidecars(vmi, registered)
         overhead = _OVERHEAD_BYTES + _plugin_overhead(vmi, registered)
         meta = vmi["metadata"]
@@ -68,7 +70,7 @@ class TemplateService:
                 "volumes": _volumes(with_sidecars=bool(sidecars)),
                 "initContainers": self._init_containers(vmi),
                 "containers": [
-                    self._compute(vmi, len(sidecars), overhead),
+                    self._compute(vmi, len(sidecars), overhead, resources),
                     *self._disks(vmi, init=False),
                     *sidecars,
                 ],
@@ -111,12 +113,18 @@ class TemplateService:
         }
         return pod
 
-    async def _require_network_nads(self, vmi: Object) -> None:
+    async def _network_resources(self, vmi: Object) -> Counter[str]:
+        """The device resources that the networks' NADs name, each with how many; a NAD that is missing is an error."""
+        resources: Counter[str] = Counter()
         for network in spec.networks(vmi).values():
             if multus := network.get("multus"):
                 place = spec.namespaced_name(multus["networkName"], vmi["metadata"]["namespace"])
-                if await self.lookup_nad(*place) is None:
+                definition = await self.lookup_nad(*place)
+                if definition is None:
                     raise RenderError(f"failed to locate network attachment definition {place[0]}/{place[1]}")
+                if resource := (definition["metadata"].get("annotations") or {}).get(RESOURCE_ANNOTATION):
+                    resources[resource] += 1
+        return resources
 
     def _sidecars(self, vmi: Object, registered: spec.Registrations) -> list[Object]:
         """One hook sidecar per distinct binding name that registers an image."""
@@ -212,7 +220,7 @@ class TemplateService:
             )
         return containers
 
-    def _compute(self, vmi: Object, sidecars: int, overhead: int) -> Object:
+    def _compute(self, vmi: Object, sidecars: int, overhead: int, resources: Counter[str]) -> Object:
         meta = vmi["metadata"]
         command = ["/usr/bin/virt-launcher-monitor", "--qemu-timeout", "240s", "--name", meta["name"]]
         command += ["--uid", meta["uid"], "--namespace", meta["namespace"]]
@@ -223,6 +231,7 @@ class TemplateService:
         context = _security_context()
         context["capabilities"] = {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]}
         memory = quantity.to_kibibytes(_guest_memory(vmi) + overhead)
+        devices = {"devices.kubevirt.io/tun": "1"} | {name: str(count) for name, count in resources.items()}
         container: Object = {
             "name": "compute",
             "image": self.launcher_image,
@@ -235,13 +244,8 @@ class TemplateService:
                 },
             ],
             "resources": {
-                "limits": {"devices.kubevirt.io/tun": "1"},
-                "requests": {
-                    "cpu": "100m",
-                    "devices.kubevirt.io/tun": "1",
-                    "ephemeral-storage": "50M",
-                    "memory": memory,
-                },
+                "limits": devices,
+                "requests": {"cpu": "100m", "ephemeral-storage": "50M", "memory": memory} | devices,
             },
             "volumeMounts": _compute_mounts(with_sidecars=sidecars > 0),
             "imagePullPolicy": "IfNotPresent",
