@@ -47,6 +47,25 @@ def _known_cluster(value: str) -> str:
     return value
 
 
+def _known_guests(values: list[str] | None) -> list[str]:
+    """Refuse a guest that the sandbox has not, and a disk image that no VM could boot."""
+    from conformance.cluster.sandbox import guest_choice
+
+    try:
+        return [guest_choice(value) for value in values or ()]
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+GuestImages = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What the sandbox boots for a containerDisk (default: that of the checks): mini, networkd, "
+        "networkmanager, or the path of a disk image. May be repeated.",
+        metavar="[REFERENCE=]GUEST",
+        callback=_known_guests,
+    ),
+]
 KubeVirtVersion = Annotated[str, typer.Option(help="KubeVirt release the sandbox stands for.", callback=_known_version)]
 Kubeconfig = Annotated[Path | None, typer.Option(help="Kubeconfig of the cluster; without it, the sandbox's.")]
 
@@ -119,6 +138,7 @@ def run(
     secondary_network: Annotated[
         str, typer.Option(help="NetworkAttachmentDefinition (namespace/name) for secondary interfaces.")
     ] = "",
+    guest_image: GuestImages = None,
     rerun_failed: Annotated[
         Path | None, typer.Option(help="Only what was not conformant in this report.", exists=True)
     ] = None,
@@ -140,6 +160,7 @@ def run(
         secondary_network=secondary_network,
         rerun_failed=rerun_failed,
         site=site.absolute() if site else None,
+        guests=tuple(guest_image or ()),
         node_access=node_access,
     )
     with reported():
@@ -150,12 +171,13 @@ def run(
 @app.command()
 def up(
     kubevirt_version: KubeVirtVersion = "",
+    guest_image: GuestImages = None,
 ) -> None:
     """Bring a sandbox up, leave it running, and print the path of its kubeconfig."""
     from conformance.cluster.sandbox import SandboxProvider
 
     with reported():
-        provider = SandboxProvider(detach=True, kubevirt_version=kubevirt_version)
+        provider = SandboxProvider(detach=True, kubevirt_version=kubevirt_version, guests=guest_image or ())
         kubeconfig = provider.up(_say)
     sys.stdout.write(f"{kubeconfig}\n")
 

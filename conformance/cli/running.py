@@ -43,6 +43,7 @@ class Request:
     secondary_network: str
     rerun_failed: Path | None
     site: Path | None = None
+    guests: tuple[str, ...] = ()
     node_access: bool = False
 
 
@@ -99,7 +100,9 @@ def _shared_sandbox(
         return
     from conformance.cluster.sandbox import SandboxProvider
 
-    provider = SandboxProvider(detach=request.keep_on_failure, kubevirt_version=request.kubevirt_version)
+    provider = SandboxProvider(
+        detach=request.keep_on_failure, kubevirt_version=request.kubevirt_version, guests=request.guests
+    )
     provider.up(progress)
     try:
         yield provider.state_directory
@@ -133,6 +136,7 @@ def _command(
     command += ["-o", "addopts=", "--strict-markers", "--tb=short", "-p", "no:cacheprovider"]
     command += [f"{name}={value}" for name, value in options.items() if value != ""]
     command += [f"--requirement={requirement}" for requirement in requirements]
+    command += [f"--guest-image={guest}" for guest in request.guests]
     command += ["--keep-on-failure"] if request.keep_on_failure else []
     command += ["--node-access"] if request.node_access else []
     return command + (["-n", str(request.workers)] if request.workers > 1 else [])

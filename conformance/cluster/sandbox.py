@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from conformance.cluster.provider import Mode, Progress, ProviderError
 from conformance.model import Binding
 from conformance.sandbox import daemon
+from conformance.sandbox.guestlibrary import parse_choice
+from conformance.sandbox.guests import GUEST_NAMES, GuestBuildError, ensure_guest
 from conformance.sandbox.preflight import preflight
 from conformance.sandbox.roots import RootError
 from conformance.sandbox.state import default_cache_dir, default_state_dir
+
+
+def guest_choice(text: str) -> str:
+    """Check a text ``[REFERENCE=]GUEST``, GUEST being a guest's name or a disk image's path, and return it.
+
+    Raises ValueError that names what is wrong and the fix.
+    """
+    parse_choice(text)
+    return text
 
 
 class SandboxProvider:
@@ -21,8 +33,17 @@ class SandboxProvider:
 
     mode: Mode = "sandbox"
 
-    def __init__(self, attach_to: Path | None = None, *, detach: bool = False, kubevirt_version: str = "") -> None:
+    def __init__(
+        self,
+        attach_to: Path | None = None,
+        *,
+        detach: bool = False,
+        kubevirt_version: str = "",
+        guests: Sequence[str] = (),
+    ) -> None:
+        """`guests` are texts ``[REFERENCE=]GUEST`` that :func:`guest_choice` has accepted."""
         self._attach_to, self._detach, self._kubevirt_version = attach_to, detach, kubevirt_version
+        self._guests = [parse_choice(text) for text in guests]
         self._running: daemon.RunningSandbox | None = None
 
     @property
@@ -33,11 +54,15 @@ class SandboxProvider:
     def up(self, progress: Progress) -> Path:
         """Attach, or start one. Says what the machine lacks before it starts anything."""
         try:
+            for guest in {guest for _, guest in self._guests if guest in GUEST_NAMES}:
+                ensure_guest(default_cache_dir() / "guests", progress, guest)
             if self._attach_to is not None:
                 self._running = daemon.attach(self._attach_to)
             else:
                 self._start(progress)
-        except (daemon.SandboxError, daemon.StateError, RootError, OSError) as error:
+            for reference, guest in self._guests:
+                self.running().load_image(reference, guest=guest)
+        except (daemon.SandboxError, daemon.StateError, GuestBuildError, RootError, OSError) as error:
             log = getattr(error, "log", "") or getattr(error, "output", "")
             fix = getattr(error, "fix", "")
             raise ProviderError("\n".join(filter(None, (str(error), fix, log)))) from error

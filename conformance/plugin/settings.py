@@ -20,7 +20,8 @@ class Settings:
 
     ``sandbox`` is the state directory of a sandbox that is up already; ``timeout_factor`` scales every timeout;
     ``secondary_network`` is ``namespace/name``, empty to take the site's, the definition's or the cluster's; ``site``
-    is a site file; ``workers`` counts the processes that run checks besides this one.
+    is a site file; ``guests`` say what the sandbox boots for a containerDisk, ``[REFERENCE=]GUEST``;
+    ``workers`` counts the processes that run checks besides this one.
     """
 
     binding: str
@@ -38,6 +39,7 @@ class Settings:
     node_access: bool = False
     workers: int = 0
     secondary_network: str = ""
+    guests: tuple[str, ...] = ()
 
     @property
     def active(self) -> bool:
@@ -79,6 +81,16 @@ def add_options(parser: pytest.Parser) -> None:
         help="judge only this requirement (may be repeated)",
     )
     parser.addini(_dest("requirement"), "judge only these requirements", type="args", default=[])
+    guest = "what the sandbox boots for a containerDisk: [REFERENCE=] the name of a guest, or the path of a disk image"
+    group.addoption(
+        "--guest-image",
+        dest=_dest("guest-image"),
+        action="append",
+        default=None,
+        metavar="[REFERENCE=]GUEST",
+        help=guest,
+    )
+    parser.addini(_dest("guest-image"), guest, type="linelist", default=[])
     keep = "leave the cluster and the binding in place when a check did not pass"
     group.addoption("--keep-on-failure", dest=_dest("keep-on-failure"), action="store_true", default=None, help=keep)
     parser.addini(_dest("keep-on-failure"), keep, type="bool", default=False)
@@ -114,7 +126,23 @@ def read_settings(config: pytest.Config) -> Settings:
         node_access=bool(_value(config, "node-access")),
         workers=_workers(config),
         secondary_network=_network(config),
+        guests=_guests(config, mode),
     )
+
+
+def _guests(config: pytest.Config, mode: str) -> tuple[str, ...]:
+    found = _value(config, "guest-image")
+    texts = tuple(str(text) for text in found) if isinstance(found, list) else ()
+    if texts and mode != "sandbox":
+        raise pytest.UsageError(f"--guest-image {texts[0]}: only the sandbox maps containerDisks; leave it out")
+    for text in texts:
+        from conformance.cluster.sandbox import guest_choice  # only where a sandbox is wanted
+
+        try:
+            guest_choice(text)
+        except ValueError as error:
+            raise pytest.UsageError(f"--guest-image {text}: {error}") from error
+    return texts
 
 
 def _workers(config: pytest.Config) -> int:

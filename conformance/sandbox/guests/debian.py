@@ -1,7 +1,7 @@
-"""Debian guests: systemd, cloud-init, OpenSSH and the QEMU guest agent on a disk, for the network stacks of real VMs.
+"""Debian guests: systemd, cloud-init, OpenSSH and the guest agent on a disk, and the network stacks of real VMs.
 
-Two variants, alike but for who configures the NICs: `networkd` and `networkmanager`. Both have the account of the Fedora
-test image that they stand for. The kernel is booted directly, with an initramfs that only finds the disk: no boot
+Two variants, alike but for who configures the NICs: `networkd` and `networkmanager`. Both have the account of the
+Fedora test image that they stand for. The kernel is booted directly, with an initramfs that only finds the disk: no boot
 loader, no firmware menu.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from conformance.sandbox.guests.cpio import Archive
 from conformance.sandbox.guests.ext4 import write_file_system
 from conformance.sandbox.guests.kernel import extract_vmlinux, find_kernel, module_order, read_module
-from conformance.sandbox.guests.packages import ForeignRoot, GuestBuildError, Progress, extract_packages, install_packages
+from conformance.sandbox.guests.packages import ForeignRoot, Progress, extract_packages, install_packages
 
 FILES = Path(__file__).parent / "debian"
 DISK_MEGABYTES = 900
@@ -104,17 +104,17 @@ class Debian:
         "cloud-init=enabled",
         f"root=LABEL={LABEL}",
     )
-    disk_format = "raw"
+    boots_disk = True
 
     def ingredients(self) -> Iterator[bytes]:
-        """Everything the image depends on but the packages' own versions."""
+        """See Recipe."""
         yield repr((self.name, _COMMON, self.packages, self.units, _KERNEL, _MODULES, DISK_MEGABYTES)).encode()
         for path in (Path(__file__), Path(__file__).with_name("ext4.py"), *sorted(FILES.rglob("*"))):
             if path.is_file():
                 yield path.name.encode() + b"\0" + path.read_bytes()
 
     def build(self, scratch: Path, result: Path, suite: str | None, progress: Progress) -> dict[str, str]:
-        """Write `vmlinux`, `initramfs` and `disk.raw` into `result`; what the manifest says of it besides."""
+        """See Recipe."""
         progress(f"guest {self.name}: fetching the kernel")
         tools_root = scratch / "tools"
         extract_packages(_KERNEL, suite, tools_root)
@@ -133,7 +133,7 @@ class Debian:
     def _hooks(self) -> tuple[str, ...]:
         """Shell commands of the build, run with the new root in $1."""
         user = f"chroot \"$1\" useradd --create-home --shell /bin/bash --groups sudo --password '{_PASSWORD}' fedora"
-        masks = f"chroot \"$1\" systemctl --quiet mask {' '.join(_MASKED)}"
+        masks = f'chroot "$1" systemctl --quiet mask {" ".join(_MASKED)}'
         return user, masks, f'chroot "$1" systemctl --quiet enable {" ".join(self.units)}'
 
     def _configure(self, root: Path) -> None:
@@ -176,6 +176,6 @@ def _initramfs(root: ForeignRoot, version: str) -> bytes:
     files = module_order(root.directory, version, _MODULES)
     modules = [path.name.split(".ko")[0] for path in files]
     archive.add_file("/lib/modules/at-boot", "".join(f"{module}\n" for module in modules))
-    for path, module in zip(files, modules, strict=True):
-        archive.add_file(f"/lib/modules/{module}.ko", read_module(path))
+    for file, module in zip(files, modules, strict=True):
+        archive.add_file(f"/lib/modules/{module}.ko", read_module(file))
     return bytes(archive)

@@ -43,7 +43,9 @@ def _clamp_times(root: Path) -> None:
 def _set_inode_times(target: Path, env: dict[str, str]) -> None:
     """Give every inode one time of access and of change: mkfs copies those of the build, which nobody can set."""
     header = run_step("reading the disk", ["dumpe2fs", "-h", str(target)], env=env)
-    counts = {name: int(count) for name, count in re.findall(r"^(Inode count|Free inodes): +(\d+)", header, re.MULTILINE)}
+    counts = {
+        name: int(count) for name, count in re.findall(r"^(Inode count|Free inodes): +(\d+)", header, re.MULTILINE)
+    }
     last = counts["Inode count"] - counts["Free inodes"]
     fields = [("atime", f"@{EPOCH}"), ("ctime", f"@{EPOCH}"), ("atime_extra", "0"), ("ctime_extra", "0")]
     commands = [

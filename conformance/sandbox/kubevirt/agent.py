@@ -15,6 +15,7 @@ from conformance.sandbox.guests import GuestImage
 from conformance.sandbox.kubernetes.kubelet import Kubelet, RunningPod
 from conformance.sandbox.kubevirt import conditions, spec
 from conformance.sandbox.kubevirt.facts import VersionFacts
+from conformance.sandbox.kubevirt.guestagent import AgentPoller, put_agent, with_guest
 from conformance.sandbox.kubevirt.vmistatus import interface_status, put_migratable
 from conformance.sandbox.launcher import compute
 from conformance.sandbox.launcher.container import Container
@@ -41,6 +42,7 @@ class Session:
     ending: bool = False
     failures: int = 0
     outgoing: asyncio.Task[None] | None = None
+    guest_agent: AgentPoller = field(default_factory=AgentPoller)
     link_states: dict[str, bool] = field(default_factory=dict)
 
     def next_delay(self) -> float:
@@ -119,9 +121,12 @@ class NodeAgent:
         registered, facts, cache = self.context.registered(), self.context.facts, session.cache
         if cache is None:
             return
+        await session.guest_agent.poll(session.launcher)
+        agent = session.guest_agent.report
 
         def change(obj: Object) -> None:
-            obj["status"]["interfaces"] = interface_status(obj, domain, cache, facts)
+            obj["status"]["interfaces"] = with_guest(interface_status(obj, domain, cache, facts), agent)
+            put_agent(obj, agent)
             put_migratable(obj, registered, facts)
             if running:
                 conditions.drop(obj, "Synchronized")
