@@ -1,8 +1,8 @@
 """Debian guests: systemd, cloud-init, OpenSSH and the guest agent on a disk, and the network stacks of real VMs.
 
 Two variants, alike but for who configures the NICs: `networkd` and `networkmanager`. Both have the account of the
-Fedora test image that they stand for. The kernel is booted directly, with an initramfs that only finds the disk: no boot
-loader, no firmware menu.
+Fedora test image that they stand for. The kernel is booted directly, with an initramfs that only finds the disk: no
+boot loader, no firmware menu.
 """
 
 from collections.abc import Iterator, Sequence

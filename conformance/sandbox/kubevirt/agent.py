@@ -19,7 +19,9 @@ from conformance.sandbox.kubevirt.guestagent import AgentPoller, put_agent, with
 from conformance.sandbox.kubevirt.vmistatus import interface_status, put_migratable
 from conformance.sandbox.launcher import compute
 from conformance.sandbox.launcher.container import Container
+from conformance.sandbox.launcher.guestagent import GuestReport
 from conformance.sandbox.launcher.launcher import Launcher
+from conformance.sandbox.launcher.links import DomainInterface
 from conformance.sandbox.launcher.netpod import setup_pod_network
 from conformance.sandbox.launcher.podinterfaces import PodInterfaces
 
@@ -39,11 +41,15 @@ class Session:
     collected: bool = False
     prepared: bool = False
     domain_up: bool = False
+    unfinished: bool = False
+    """The domain has arrived and its migration cannot be finalised."""
+    aborting: bool = False
     ending: bool = False
     failures: int = 0
     outgoing: asyncio.Task[None] | None = None
     guest_agent: AgentPoller = field(default_factory=AgentPoller)
-    link_states: dict[str, bool] = field(default_factory=dict)
+    reported: tuple[str, tuple[DomainInterface, ...], GuestReport | None] | None = None
+    """The VMI's resource version, the domain's interfaces and the agent's answer at the last report."""
 
     def next_delay(self) -> float:
         self.failures += 1
@@ -121,7 +127,6 @@ class NodeAgent:
         registered, facts, cache = self.context.registered(), self.context.facts, session.cache
         if cache is None:
             return
-        await session.guest_agent.poll(session.launcher)
         agent = session.guest_agent.report
 
         def change(obj: Object) -> None:

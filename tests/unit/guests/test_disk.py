@@ -59,7 +59,7 @@ def test_a_qcow2_that_depends_on_another_file_is_refused(tmp_path: Path) -> None
         disk_guest(qcow2(tmp_path / "layer", backing=512))
     with pytest.raises(DiskImageError, match="qcow2 version 9"):
         disk_guest(qcow2(tmp_path / "new", version=9))
-    with pytest.raises(DiskImageError, match="[Ii]s a directory"):
+    with pytest.raises(DiskImageError, match=r"[Ii]s a directory"):
         disk_guest(tmp_path)
 
 
@@ -69,7 +69,7 @@ def test_a_choice_is_a_reference_and_a_guest(tmp_path: Path) -> None:
     assert parse_choice("fedora=mini") == ("docker.io/library/fedora:latest", "mini")
     assert parse_choice(f"{FEDORA}={raw(tmp_path / 'disk.img')}") == (FEDORA, str(tmp_path / "disk.img"))
     assert guest_choice("mini") == "mini"
-    with pytest.raises(ValueError, match="neither a guest \\(mini, networkd, networkmanager\\) nor a disk image"):
+    with pytest.raises(ValueError, match=r"neither a guest \(mini, networkd, networkmanager\) nor a disk image"):
         guest_choice("maxi")
     with pytest.raises(ValueError, match="the reference before `=` is empty"):
         guest_choice("=mini")
