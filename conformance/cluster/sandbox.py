@@ -8,8 +8,10 @@ from pathlib import Path
 from conformance.cluster.provider import Mode, Progress, ProviderError
 from conformance.model import Binding
 from conformance.sandbox import daemon
+from conformance.sandbox.artifacts import node_image
 from conformance.sandbox.guestlibrary import parse_choice
 from conformance.sandbox.guests import GUEST_NAMES, GuestBuildError, ensure_guest
+from conformance.sandbox.images import Image
 from conformance.sandbox.preflight import preflight
 from conformance.sandbox.roots import RootError
 from conformance.sandbox.state import default_cache_dir, default_state_dir
@@ -69,7 +71,7 @@ class SandboxProvider:
             else:
                 self._start(progress)
             for reference, guest in self._guests:
-                self.running().load_image(reference, guest=guest)
+                self.running().load_image(Image(reference, guest=guest))
         except (daemon.SandboxError, daemon.StateError, GuestBuildError, RootError, OSError) as error:
             log = getattr(error, "log", "") or getattr(error, "output", "")
             fix = getattr(error, "fix", "")
@@ -79,7 +81,7 @@ class SandboxProvider:
     def load_artifacts(self, binding: Binding) -> None:
         """Images into the sandbox's store, CNI plugins into the nodes' plugin directories."""
         for image in binding.artifacts.images:
-            self.running().load_image(image.name, [image.layer], image.command, image.env)
+            self.running().load_image(node_image(image, default_cache_dir() / "images"))
         for plugin in binding.artifacts.cni_plugins:
             self.running().install_cni_plugin(plugin.name, plugin.path)
 

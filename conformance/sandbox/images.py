@@ -36,10 +36,11 @@ class Mount:
 class Image:
     """An image as a node knows it.
 
-    `layers` are directories, lowest first, laid over the node root. `guest` is what boots from it when this is a
-    containerDisk: the name of a guest of the sandbox, or the absolute path of a disk image.
-    `privileged` is honoured for built-in images only: it gives the container every capability the sandbox itself has,
-    and /dev/net/tun.
+    `layers` are directories, lowest first, laid over the node root, or over nothing when the image is `whole`.
+    `command` is its entry point and `args` what follows it; `user` is `uid[:gid]` or names of the image's own. `guest`
+    is what boots from it when this is a containerDisk: the name of a guest of the sandbox, or the absolute path of a
+    disk image. `privileged` is honoured for built-in images only: it gives the container every capability the sandbox
+    itself has, and /dev/net/tun.
     """
 
     name: str
@@ -49,6 +50,10 @@ class Image:
     guest: str | None = None
     privileged: bool = False
     mounts: tuple[Mount, ...] = ()
+    args: tuple[str, ...] = ()
+    whole: bool = False
+    user: str = ""
+    working_directory: str = "/"
 
 
 SUITE_GUEST = "quay.io/kubevirt/fedora-with-test-tooling-container-disk:*"
@@ -127,8 +132,8 @@ class ImageStore:
             "command": list(image.command),
             "env": dict(image.env),
         }
-        if image.guest is not None:
-            document["guest"] = image.guest
+        optional = ("args", "whole", "user", "working_directory", "guest")
+        document |= {name: value for name in optional if (value := getattr(image, name))}
         target = self._file(normalise(image.name))
         self.directory.mkdir(parents=True, exist_ok=True)
         temporary = target.with_suffix(f".{os.getpid()}.tmp")
@@ -153,4 +158,39 @@ def _from_document(document: Mapping[str, Any]) -> Image:
         command=tuple(document.get("command", ())),
         env=dict(document.get("env", {})),
         guest=document.get("guest"),
+        args=tuple(document.get("args", ())),
+        whole=document.get("whole", False),
+        user=document.get("user", ""),
+        working_directory=document.get("working_directory", "/"),
+    )
+
+
+class UnknownUserError(LookupError):
+    """An image runs as a user or group that its own tables do not have."""
+
+
+def user_of(image: Image) -> tuple[int, int]:
+    """Uid and gid that the image's processes have unless their pod says otherwise.
+
+    Names are looked up in the image's own /etc/passwd and /etc/group. Raises UnknownUserError.
+    """
+    user, _, group = image.user.partition(":")
+    if not user:
+        return 0, 0
+    uid, gid = (int(user), 0) if user.isdigit() else _account(image, "passwd", user)
+    if group:
+        gid = int(group) if group.isdigit() else _account(image, "group", group)[0]
+    return uid, gid
+
+
+def _account(image: Image, table: str, name: str) -> tuple[int, int]:
+    """The third field, and the fourth where it is a number, of the line of that name in /etc/<table>."""
+    for layer in reversed(image.layers):
+        path = layer / "etc" / table
+        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+            fields = line.split(":")
+            if fields[0] == name and len(fields) > 3:
+                return int(fields[2]), int(fields[3]) if fields[3].isdigit() else 0
+    raise UnknownUserError(
+        f"unable to find {'user' if table == 'passwd' else 'group'} {name}: no matching entries in {table} file"
     )
