@@ -154,6 +154,19 @@ class GuestClient:
         error = "" if rtts else (result.stderr.strip() or "no answer").splitlines()[-1]
         return Ping(host, count, len(rtts), size, rtts, error)
 
+    def ask_nameserver(self, server: str, name: str) -> bool:
+        """Whether the name server ``server`` answers for ``name`` over UDP. Raises GuestLacks without a tool to ask."""
+        where = " ".join(map(shlex.quote, (name, server)))
+        script = (
+            f"if command -v nslookup >/dev/null 2>&1; then nslookup {where}; "
+            f"elif command -v dig >/dev/null 2>&1; then dig +tries=2 @{shlex.quote(server)} {shlex.quote(name)}; "
+            "else exit 127; fi"
+        )
+        result = self._shell.run(script, timeout=60)
+        if result.exit_status == 127:
+            raise GuestLacks(f"{self._shell.guest}: neither nslookup nor dig")
+        return result.ok
+
     def resolve(self, name: str) -> tuple[str, ...]:
         """The addresses the guest's resolver gives for ``name``; empty when it gives none."""
         command = (

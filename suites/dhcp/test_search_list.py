@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import pytest
+
+from fixtures.clients import ClientPods
+from fixtures.machines import Machine
+from fixtures.reach import resolver_of
+
+
+@pytest.mark.xdist_group("guest")
+@pytest.mark.requirement("DHCP-004")
+def test_guest_has_the_search_list_of_a_pod(machine: Machine, client_pods: ClientPods) -> None:
+    """The guest's search list has every domain of a pod's in the same namespace, or the declared ones.
+
+    Preconditions:
+    * A running VM whose guest has its address.
+
+    Steps:
+    1. Compare the guest's search list with that of a pod in the same namespace.
+
+    Expected:
+    * None of those domains is missing.
+    """
+    facts = machine.run.binding.facts
+    pod = resolver_of(machine.run.cluster, client_pods[machine.view().node])
+    wanted, found = facts.search_domains or pod.search, machine.boot_facts().search
+    assert set(wanted) <= set(found), f"the guest searches {found}, a pod {wanted}"
