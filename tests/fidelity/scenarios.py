@@ -64,6 +64,7 @@ NETWORKS: Final = HERE / "manifests" / "networks.yaml"
 
 PAUSES: Final = {
     "cancel-migration": 0.0,  # or the sandbox has finished what is to be cancelled early
+    "patch-cr-running": 0.0,  # or a VMI whose pod was deleted early runs by then
     "binding-nad-missing": 26.0,
     "cni-binary-missing": 31.0,
     "cni-fails": 31.0,
@@ -76,6 +77,11 @@ PAUSES: Final = {
 """The longest pause in seconds, where it is what was to be seen: retries of the kubelet, back-off, nothing at all."""
 PAUSE_SECONDS: Final = 6.0
 """Every other pause is cut to this."""
+MOMENTS: Final = {
+    "cancel-migration": {"3 delete VirtualMachineInstanceMigration": "m1 Scheduling"},
+    "deregister": {"6 patch KubeVirt CR network.binding": "m1 PreparingTarget"},
+}
+"""What a step met in the recorded cluster, waited for before it here: the sandbox is quicker."""
 DOMAIN_BEFORE: Final = {"hotplug-nic": "change model of the plugin NIC"}
 """The step before which the domain was looked at, where that is not the second step."""
 

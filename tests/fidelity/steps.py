@@ -25,7 +25,7 @@ from tests.fidelity.recording import (
     objects,
     text,
 )
-from tests.fidelity.scenarios import DOMAIN_BEFORE, PAUSE_SECONDS, PAUSES, adapted
+from tests.fidelity.scenarios import DOMAIN_BEFORE, MOMENTS, PAUSE_SECONDS, PAUSES, adapted
 from tests.fidelity.waits import condition, http_guest, launchers
 
 log = logging.getLogger(__name__)
@@ -105,6 +105,8 @@ class Replay:
     def _step(self, step: Step) -> None:
         self._steps += 1
         self._look_at_domain(step)
+        if moment := MOMENTS.get(self._recording.scenario, {}).get(step.answer.step):
+            self._recorder.wait(condition(self._recorder, moment), _MET_SECONDS)
         if step.action.startswith("console") and not any(a.step.startswith("portforward_") for a in self._answers):
             self._extra_requests()
         log.info("step: %s", step.action)

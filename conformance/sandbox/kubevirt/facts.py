@@ -32,6 +32,9 @@ class VersionFacts(BaseModel):
     one_method: str | None
     discontinued: dict[str, str]
     absent_rule: str | None
+    absent_default_rule: str | None
+    port_ranges_off: str | None
+    dra_networks_off: str | None
     state_rule: str | None
     unknown_binding: str
     not_migratable: str

@@ -197,9 +197,11 @@ class VirtHandler(NodeAgent):
             await session.launcher.pause()
             message = "VMI was paused by user"
             await self.update(vmi, lambda obj: conditions.put(obj, "Paused", True, "PausedByUser", message))
+            await self.events.normal(vmi, "Paused", "VirtualMachineInstance paused")
         else:
             await session.launcher.resume()
             await self.update(vmi, lambda obj: conditions.drop(obj, "Paused"))
+            await self.events.normal(vmi, "Unpaused", "VirtualMachineInstance unpaused")
 
 
 def _finish(vmi: Object, forced: bool) -> None:

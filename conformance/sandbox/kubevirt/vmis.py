@@ -194,13 +194,18 @@ class VmiController:
         await self._delete_pods(vmi)
         if pods_of(self._pods, vmi):
             if (pod := current_pod(self._pods, vmi)) is not None:
-                await self._client.mutate(
-                    VMIS, meta["namespace"], meta["name"], lambda obj: _mirror_readiness(obj, pod)
-                )
+                await self._client.mutate(VMIS, meta["namespace"], meta["name"], lambda obj: _go_down(obj, pod))
             return None
         await self._client.mutate(VMIS, meta["namespace"], meta["name"], _bury)
         await self._client.mutate(VMIS, meta["namespace"], meta["name"], _release)
         return None
+
+
+def _go_down(vmi: Object, pod: Object) -> None:
+    """A VMI whose pod is going has failed, unless virt-handler has it and will say how it ended."""
+    if (vmi["status"].get("phase") or "Pending") in ("Pending", "Scheduling"):
+        conditions.enter_phase(vmi, "Failed")
+    _mirror_readiness(vmi, pod)
 
 
 def _bury(vmi: Object) -> None:

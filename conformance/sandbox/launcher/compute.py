@@ -21,6 +21,8 @@ EPHEMERAL_DISKS = "/var/run/kubevirt-ephemeral-disks"
 GUESTS = "/run/kubevirt/guests"
 QUIT_SIGNAL = signal.SIGUSR1
 """Tells the entry point to end libvirtd, and then itself, with status 0."""
+ABANDON_SIGNAL = signal.SIGUSR2
+"""The same for a launcher that still waits for its sidecars: it ends with status 255, as recorded."""
 
 _PYTHON_PACKAGES = "usr/lib/python3/dist-packages"
 _QEMU_CONF = """\
@@ -62,9 +64,11 @@ mkdir -p /run/libvirt /run/lock /run/kubevirt "${DIRECTORY_VARIABLE}"
 trap : TERM
 /usr/bin/tini -s -- /usr/sbin/libvirtd --config /run/libvirtd-pod.conf &
 daemon=$!
+code=0
 trap 'kill "$daemon"' USR1
+trap 'code=255; kill "$daemon"' USR2
 while kill -0 "$daemon" 2>/dev/null; do wait "$daemon" || :; done
-exit 0
+exit "$code"
 """
 _CONTAINER_DISK = """\
 #!/bin/sh
