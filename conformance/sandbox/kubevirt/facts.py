@@ -46,6 +46,7 @@ class VersionFacts(BaseModel):
     pod_interface_name: bool
     link_state_status: bool
     command_socket_seconds: float
+    network_info_fields: tuple[str, ...]
     evacuation_priority: str | None
     link_refreshes: int
     link_refresh_seconds: float | None

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import os
-import socket
 from collections.abc import Awaitable
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -19,6 +16,7 @@ from aiohttp import WSMsgType, web
 from conformance.sandbox.client import VMIS, VMS, ApiClient, Object
 from conformance.sandbox.kubernetes.status import StatusError
 from conformance.sandbox.kubevirt import conditions
+from conformance.sandbox.kubevirt.dialling import DialError, Sink, dial
 from conformance.sandbox.kubevirt.handler import VirtHandler
 from conformance.sandbox.kubevirt.vmis import current_pod
 from conformance.sandbox.launcher.console import ConsoleBroker
@@ -28,7 +26,6 @@ from conformance.sandbox.network.node import Node
 
 _PROTOCOL: Final = "plain.kubevirt.io"
 _PING_SECONDS: Final = 1.0
-_DIAL_SECONDS: Final = 10.0
 _CHUNK: Final = 32768
 _REASONS: Final = {400: "BadRequest", 404: "NotFound", 409: "Conflict", 500: "InternalError"}
 _NO_WEBSOCKET: Final = (
@@ -69,7 +66,7 @@ class Subresources:
         namespace, name = request.match_info["namespace"], request.match_info["name"]
         vmi = await self._client.find(VMIS, namespace, name)
         if vmi is None:
-            raise _error(404, f'virtualmachineinstances.kubevirt.io "{name}" not found')
+            raise _error(404, f'virtualmachineinstance.kubevirt.io "{name}" not found')
         return vmi
 
     def _handler(self, vmi: Object) -> VirtHandler:
@@ -89,35 +86,15 @@ class Subresources:
         if not interfaces:
             raise _error(400, "no network interfaces are present")
         protocol = request.match_info.get("protocol", "tcp")
-        connection = await self._dial(protocol, interfaces[0].get("ipAddress", ""), request.match_info["port"])
-        reader, writer = connection
+        address, port = interfaces[0].get("ipAddress", ""), request.match_info["port"]
+        try:
+            reader, writer = await dial(self._node, protocol, address, port)
+        except DialError as error:
+            raise _internal(f"dialing VM: {error}") from error
         try:
             return await _relay(request, reader, writer)
         finally:
             writer.close()
-
-    async def _dial(self, protocol: str, address: str, port: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if protocol != "tcp":
-            raise _internal(f"dialing VM: dial {protocol}: unknown network {protocol}")
-        if not port.isdigit():
-            raise _internal(f"dialing VM: dial tcp: lookup tcp/{port}: unknown port")
-        target = f"dialing VM: dial tcp {f'[{address}]' if ':' in address else address}:{port}: connect: "
-        if not address:  # no address in the status: the dialler falls back to its own loopback, where nothing listens
-            raise _internal(f"{target}connection refused")
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        sock = self._node.socket(family, socket.SOCK_STREAM, None)
-        sock.setblocking(False)
-        try:
-            loop = asyncio.get_running_loop()
-            await asyncio.wait_for(loop.sock_connect(sock, (address, int(port))), _DIAL_SECONDS)
-            return await asyncio.open_connection(sock=sock)
-        except TimeoutError:
-            sock.close()
-            raise _internal(f"{target}connection timed out") from None
-        except OSError as error:
-            sock.close()
-            words = os.strerror(error.errno or errno.ECONNREFUSED).lower()
-            raise _internal(f"{target}{words}") from None
 
     async def console(self, request: web.Request) -> web.StreamResponse:
         """The serial console. A new client takes it over; the former one is closed."""
@@ -148,7 +125,7 @@ class Subresources:
             await handler.set_paused(vmi, pod or {}, pausing)
         except LauncherError as error:
             raise _internal(str(error)) from error
-        return web.Response(status=202)
+        return web.Response(status=200)
 
     async def change_state(self, request: web.Request) -> web.StreamResponse:
         """start, stop and restart of a VirtualMachine, through its run strategy or a state change request."""
@@ -183,9 +160,7 @@ def _require_acceptable(request: web.Request) -> None:
         raise web.HTTPNotAcceptable(text="406: Not Acceptable\n\nAvailable representations:")
 
 
-async def _relay(
-    request: web.Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> web.StreamResponse:
+async def _relay(request: web.Request, reader: asyncio.StreamReader, writer: Sink) -> web.StreamResponse:
     """Carry bytes between a websocket and a stream until either side ends."""
     if request.headers.get("Upgrade", "").lower() != "websocket":
         raise _error(400, _NO_WEBSOCKET)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from conformance.sandbox.client import Object
-from conformance.sandbox.kubevirt import quantity, spec
+from conformance.sandbox.kubevirt import networkinfo, quantity, spec
 from conformance.sandbox.kubevirt.facts import VersionFacts
 
 NETWORKS_ANNOTATION: Final = "k8s.v1.cni.cncf.io/networks"
@@ -57,7 +57,7 @@ class TemplateService:
         sidecars = self._sidecars(vmi, registered)
         overhead = _OVERHEAD_BYTES + _plugin_overhead(vmi, registered)
         meta = vmi["metadata"]
-        return {
+        pod: Object = {
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {
@@ -94,6 +94,8 @@ class TemplateService:
             },
             "status": {},
         }
+        networkinfo.add_volume(pod, vmi, registered)
+        return pod
 
     async def render_target(
         self, vmi: Object, registered: spec.Registrations, migration: Object, source: Object | None

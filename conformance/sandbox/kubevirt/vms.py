@@ -151,7 +151,9 @@ class VmController:
                     status.pop(name, None)
             _drop_done_requests(status, vmi)
             _copy_conditions(obj, vmi)
-            if "RestartRequired" not in {c["type"] for c in status.get("conditions") or []} and _changed(obj, vmi):
+            if vmi is None or vmi["metadata"].get("deletionTimestamp"):
+                conditions.drop(obj, "RestartRequired")
+            elif "RestartRequired" not in {c["type"] for c in status.get("conditions") or []} and _changed(obj, vmi):
                 message = "a non-live-updatable field was changed in the template spec"
                 conditions.put(obj, "RestartRequired", True, "", message)
 

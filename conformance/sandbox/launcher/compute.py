@@ -113,8 +113,12 @@ def pod_directory(shared: Path, pod: PodLike) -> Path:
 
 
 def compute_environment(shared: Path, pod: PodLike) -> dict[str, str]:
-    """What the entry point reads."""
-    return {DIRECTORY_VARIABLE: str(pod_directory(shared, pod))}
+    """What the entry point reads, and what lets a plain `virsh` in the container find its libvirtd."""
+    directory = pod_directory(shared, pod)
+    return {
+        DIRECTORY_VARIABLE: str(directory),
+        "LIBVIRT_DEFAULT_URI": f"qemu+unix:///system?socket={directory}/libvirt-sock",
+    }
 
 
 def compute_mounts(shared: Path, guests: Path, pod: PodLike) -> tuple[ComputeMount, ...]:
