@@ -69,6 +69,7 @@ PAUSES: Final = {
     "cni-binary-missing": 31.0,
     "cni-fails": 31.0,
     "migration-target-fails": 26.0,
+    "ondefine-slow": 70.0,
     "network-nad-missing": 9.0,
     "secondary-noalias": 20.0,
     "sidecar-image-missing": 36.0,

@@ -83,7 +83,8 @@ class Replay:
             self._recorder.pause(min(seconds, longest))
 
     def _wait(self, wait: Wait) -> None:
-        limit = max(_MET_SECONDS, wait.took_ms / 1000 * 1.5) if wait.met else min(_UNMET_SECONDS, wait.took_ms / 1000)
+        longest = max(_UNMET_SECONDS, PAUSES.get(self._recording.scenario, 0))
+        limit = max(_MET_SECONDS, wait.took_ms / 1000 * 1.5) if wait.met else min(longest, wait.took_ms / 1000)
         if wait.met and self._failed:
             limit = _HOPELESS_SECONDS
         log.info("wait: %s", wait.what)

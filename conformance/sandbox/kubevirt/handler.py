@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 
 _FINAL: Final = ("Succeeded", "Failed")
 _POLL_SECONDS: Final = 5.0
+_LAUNCHER_LOST: Final = (
+    "unknown error encountered sending command SyncVMI: "
+    "rpc error: code = Unavailable desc = error reading from server: EOF"
+)
 _LOST_INTERFACE: Final = (
     'server error. command SyncVMI failed: "could not retrieve the api.Interface object from the dummy domain"'
 )
@@ -84,7 +88,7 @@ class VirtHandler(NodeAgent):
             cache = await self.connect(vmi, session)
             await session.launcher.start_domain(vmi, cache, self.context.guest_of(vmi))
         except SyncError as error:
-            await self.sync_failed(vmi, error.sync_message)
+            await self.sync_failed(vmi, _LAUNCHER_LOST if session.pod.terminating else error.sync_message)
             return session.next_delay()
         except PodNetworkSetupError as error:
             await self.sync_failed(vmi, f"failed to configure vmi network: setup failed, err: {error}")
