@@ -64,7 +64,6 @@ NETWORKS: Final = HERE / "manifests" / "networks.yaml"
 
 PAUSES: Final = {
     "cancel-migration": 0.0,  # or the sandbox has finished what is to be cancelled early
-    "patch-cr-running": 0.0,  # or a VMI whose pod was deleted early runs by then
     "binding-nad-missing": 26.0,
     "cni-binary-missing": 31.0,
     "cni-fails": 31.0,
