@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from conformance.sandbox.kubevirt.facts import VersionFacts
 from conformance.sandbox.kubevirt.vmistatus import interface_status, put_migratable
 from conformance.sandbox.launcher import compute
 from conformance.sandbox.launcher.container import Container
+from conformance.sandbox.launcher.errors import LauncherNotReadyError
 from conformance.sandbox.launcher.launcher import Launcher
 from conformance.sandbox.launcher.links import DomainInterface
 from conformance.sandbox.launcher.netpod import setup_pod_network
@@ -107,11 +108,14 @@ class NodeAgent:
             registered = self.context.registered()
             session.cache = await setup_pod_network(self.node, session.launcher.netns, vmi, registered)
         if not session.collected:
-            patience = self.context.facts.command_socket_seconds
-            await session.launcher.wait_ready(patience)
-            await session.launcher.collect_sidecars(self._sidecar_count(vmi), patience)
+            await _while_it_lives(session.compute, self._reach(vmi, session.launcher))
             session.collected = True
         return session.cache
+
+    async def _reach(self, vmi: Object, launcher: Launcher) -> None:
+        patience = self.context.facts.command_socket_seconds
+        await launcher.wait_ready(patience)
+        await launcher.collect_sidecars(self._sidecar_count(vmi), patience)
 
     def _sidecar_count(self, vmi: Object) -> int:
         registered = self.context.registered()
@@ -158,3 +162,19 @@ class NodeAgent:
         session.ending = True
         await session.launcher.shutdown_sidecars()
         await session.compute.kill(compute.QUIT_SIGNAL if session.collected else compute.ABANDON_SIGNAL)
+
+
+async def _while_it_lives(container: Container, work: Coroutine[None, None, None]) -> None:
+    """Do the work, unless the container ends first: nobody waits for a launcher that is gone.
+
+    Raises LauncherNotReadyError then. The next launcher of the VMI on this node is waiting for its turn.
+    """
+    task, ended = asyncio.ensure_future(work), asyncio.ensure_future(container.wait())
+    try:
+        await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise LauncherNotReadyError("the launcher ended before it was ready")
+        await task
+    finally:
+        task.cancel()
+        ended.cancel()

@@ -135,7 +135,7 @@ def test_killing_the_outer_process_ends_everything(start_sandbox: Start, state: 
     before = machine_state()
     record = start_sandbox(detach=True).record
     own = network_namespaces(line.split()[0] for line in processes_of(state))
-    assert len(own) == 3, "two nodes and a pod"
+    assert len(own) == 4, "two nodes, the data segment and a pod"
     os.kill(record.pid, signal.SIGKILL)
     await_end(record.init)
     assert processes_of(state) == []
