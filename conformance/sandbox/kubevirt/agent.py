@@ -15,10 +15,12 @@ from conformance.sandbox.guests import GuestImage
 from conformance.sandbox.kubernetes.kubelet import Kubelet, RunningPod
 from conformance.sandbox.kubevirt import conditions, spec
 from conformance.sandbox.kubevirt.facts import VersionFacts
+from conformance.sandbox.kubevirt.guestagent import AgentPoller, put_agent, with_guest
 from conformance.sandbox.kubevirt.vmistatus import interface_status, put_migratable
 from conformance.sandbox.launcher import compute
 from conformance.sandbox.launcher.container import Container
 from conformance.sandbox.launcher.errors import LauncherNotReadyError
+from conformance.sandbox.launcher.guestagent import GuestReport
 from conformance.sandbox.launcher.launcher import Launcher
 from conformance.sandbox.launcher.links import DomainInterface
 from conformance.sandbox.launcher.netpod import setup_pod_network
@@ -46,8 +48,9 @@ class Session:
     ending: bool = False
     failures: int = 0
     outgoing: asyncio.Task[None] | None = None
-    reported: tuple[str, tuple[DomainInterface, ...]] | None = None
-    """The VMI's resource version and the domain's interfaces at the last report."""
+    guest_agent: AgentPoller = field(default_factory=AgentPoller)
+    reported: tuple[str, tuple[DomainInterface, ...], GuestReport | None] | None = None
+    """The VMI's resource version, the domain's interfaces and the agent's answer at the last report."""
 
     def next_delay(self) -> float:
         self.failures += 1
@@ -128,9 +131,11 @@ class NodeAgent:
         registered, facts, cache = self.context.registered(), self.context.facts, session.cache
         if cache is None:
             return
+        agent = session.guest_agent.report
 
         def change(obj: Object) -> None:
-            obj["status"]["interfaces"] = interface_status(obj, domain, cache, facts)
+            obj["status"]["interfaces"] = with_guest(interface_status(obj, domain, cache, facts), agent)
+            put_agent(obj, agent)
             put_migratable(obj, registered, facts)
             if running:
                 conditions.drop(obj, "Synchronized")

@@ -66,6 +66,8 @@ class VirtHandler(NodeAgent):
         state = status.get("migrationState") or {}
         leaving = vmi["metadata"].get("deletionTimestamp") or pod["metadata"].get("deletionTimestamp")
         if leaving or status.get("phase") in _FINAL:
+            if not session.domain_up and not pod["metadata"].get("deletionTimestamp"):
+                return None  # nothing runs here: the end of the pod is the launcher's
             return await self._stop(vmi, session)
         if status.get("nodeName") == self.node.name and not self._mover.is_target(vmi, pod):
             if status.get("phase") == "Scheduled":
@@ -126,11 +128,13 @@ class VirtHandler(NodeAgent):
         return _POLL_SECONDS
 
     async def _report_changes(self, vmi: Object, session: Session) -> None:
-        """Report once per change of the VMI or its domain, as virt-handler does.
+        """Report once per change of the VMI, its domain or what its guest agent says, as virt-handler does.
 
         So a change of the registrations alone, after which LiveMigratable would turn, is not noticed.
         """
-        seen = (vmi["metadata"]["resourceVersion"], tuple(await session.launcher.interfaces()))
+        await session.guest_agent.poll(session.launcher)
+        version, domain = vmi["metadata"]["resourceVersion"], tuple(await session.launcher.interfaces())
+        seen = (version, domain, session.guest_agent.report)
         if session.reported != seen:
             await self.report(vmi, session)
             session.reported = seen
