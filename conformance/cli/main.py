@@ -114,6 +114,7 @@ def run(
     report_dir: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("out/report"),
     site: Annotated[Path | None, typer.Option(help="Site file: local facts of a cluster of yours.")] = None,
     node_access: Annotated[bool, typer.Option(help="Look at the nodes, by a short-lived DaemonSet.")] = False,
+    hco: Annotated[bool, typer.Option("--hco", help="Let HCO own the sandbox's KubeVirt CR.")] = False,
     keep_on_failure: Annotated[bool, typer.Option(help="Leave everything in place when a check fails.")] = False,
     timeout_factor: Annotated[float, typer.Option(help="Multiply every timeout.")] = 1.0,
     secondary_network: Annotated[
@@ -141,6 +142,7 @@ def run(
         rerun_failed=rerun_failed,
         site=site.absolute() if site else None,
         node_access=node_access,
+        hco=hco,
     )
     with reported():
         status = judge_all(request, _say)
@@ -150,12 +152,13 @@ def run(
 @app.command()
 def up(
     kubevirt_version: KubeVirtVersion = "",
+    hco: Annotated[bool, typer.Option("--hco", help="Let HCO own the KubeVirt CR.")] = False,
 ) -> None:
     """Bring a sandbox up, leave it running, and print the path of its kubeconfig."""
     from conformance.cluster.sandbox import SandboxProvider
 
     with reported():
-        provider = SandboxProvider(detach=True, kubevirt_version=kubevirt_version)
+        provider = SandboxProvider(detach=True, kubevirt_version=kubevirt_version, hco=hco)
         kubeconfig = provider.up(_say)
     sys.stdout.write(f"{kubeconfig}\n")
 

@@ -44,6 +44,7 @@ class Request:
     rerun_failed: Path | None
     site: Path | None = None
     node_access: bool = False
+    hco: bool = False
 
 
 def judge_all(request: Request, progress: Progress) -> int:
@@ -99,7 +100,9 @@ def _shared_sandbox(
         return
     from conformance.cluster.sandbox import SandboxProvider
 
-    provider = SandboxProvider(detach=request.keep_on_failure, kubevirt_version=request.kubevirt_version)
+    provider = SandboxProvider(
+        detach=request.keep_on_failure, kubevirt_version=request.kubevirt_version, hco=request.hco
+    )
     provider.up(progress)
     try:
         yield provider.state_directory
@@ -135,6 +138,7 @@ def _command(
     command += [f"--requirement={requirement}" for requirement in requirements]
     command += ["--keep-on-failure"] if request.keep_on_failure else []
     command += ["--node-access"] if request.node_access else []
+    command += ["--hco"] if request.hco else []
     return command + (["-n", str(request.workers)] if request.workers > 1 else [])
 
 
