@@ -54,9 +54,10 @@ class Installation:
             self._wait_ready(Ref.of(manifest), progress)
 
     def register(self, registrar: Cluster, progress: Progress) -> None:
-        """Register the name; ``registrar`` must have a ledger."""
-        progress(f"registering {self._binding.name}")
-        Registration(registrar, self._binding.name).apply(self._binding.registration.to_dict())
+        """Register the name; ``registrar`` must have a ledger. One of KubeVirt's own bindings is registered nowhere."""
+        if self._binding.registration is not None:
+            progress(f"registering {self._binding.name}")
+            Registration(registrar, self._binding.name).apply(self._binding.registration.to_dict())
 
     def _apply(self, manifest: Manifest, progress: Progress) -> None:
         labelled = dict(manifest)

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from conformance.kube.manifest import MIGRATION, VM, VMI, Kind, Manifest, dig, is_true
-
-CoreBinding = Literal["", "masquerade", "bridge", "passtBinding"]
+from conformance.model import CoreBinding
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class NicSpec:
 
     name: str = "default"
     binding: str = ""
-    core: CoreBinding = ""
+    core: CoreBinding | None = None
     network: str = ""
     mac: str = ""
     model: str = ""
@@ -43,7 +42,7 @@ class NicSpec:
     ports: tuple[Port, ...] = ()
 
     def interface(self) -> Manifest:
-        chosen: Manifest = {self.core: {}} if self.core else {"binding": {"name": self.binding}}
+        chosen: Manifest = {self.core.value: {}} if self.core else {"binding": {"name": self.binding}}
         optional = {
             "macAddress": self.mac,
             "model": self.model,

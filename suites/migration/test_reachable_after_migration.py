@@ -25,6 +25,7 @@ def test_vm_is_reachable_both_ways(migration: Migration, client_pods: ClientPods
     Expected:
     * Both work within the time limit.
     """
+    assert migration.reached is not None
     measure(migration.reached.measured("reached again", "until SSH from a pod on the old node reached the guest"))
     pod = client_pods[migration.view.node]
     with pod.serve("tcp") as server:
