@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from conformance.cluster.install import daemon_set_ready
+from conformance.cluster.readiness import daemon_set_ready
 from conformance.cluster.sandbox import SandboxProvider
 from conformance.kube.cluster import Cluster, namespace_manifest
 from conformance.kube.lifecycle import wait_running
