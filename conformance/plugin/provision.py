@@ -46,6 +46,7 @@ def make_provider(settings: Settings) -> Provider:
         settings.sandbox,
         detach=settings.keep_on_failure,
         kubevirt_version=settings.kubevirt_version,
+        guests=settings.guests,
         hco=settings.hco,
     )
 
