@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
 from conformance.access.accounts import proxied_kubeconfig
 from conformance.access.logins import Connections, Login, Logins
 from conformance.cluster.fitness import require_fit, usable_nodes
+from conformance.cluster.incluster import default_kubeconfig
 from conformance.cluster.install import Installation, undo
 from conformance.cluster.kubeconfig import KubeconfigProvider
 from conformance.cluster.provider import Progress, Provider
@@ -48,10 +48,7 @@ def make_provider(settings: Settings) -> Provider:
 
 
 def _kubeconfig(settings: Settings) -> Path:
-    if settings.kubeconfig is not None:
-        return settings.kubeconfig
-    named = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
-    return Path(named) if named else Path.home() / ".kube" / "config"
+    return settings.kubeconfig or default_kubeconfig()
 
 
 class Provisioning:
@@ -82,7 +79,13 @@ class Provisioning:
         self.handoff = self._describe(cluster, directory, registry, nodes, workplace)
         directory.keys()
         installation = Installation(
-            cluster, self._provider, self._binding, directory.id, self._timeouts, installed=self._site.installed
+            cluster,
+            self._provider,
+            self._binding,
+            directory.id,
+            self._timeouts,
+            installed=self._site.installed,
+            registered=self._settings.registered,
         )
         installation.install(self._progress)
         working = Connections(workplace.logins, directory.ledger, directory.discovery_cache)

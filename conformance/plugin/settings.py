@@ -11,6 +11,7 @@ from conformance.cluster.kindconfig import KindOptions
 from conformance.cluster.provider import MODES, Mode
 from conformance.model import ModelError
 from conformance.model.registration import NadReference
+from conformance.plugin.sharding import Shard, ShardError
 
 DEFAULT_REPORT_DIR = "out/report"
 
@@ -39,6 +40,8 @@ class Settings:
     node_access: bool = False
     workers: int = 0
     secondary_network: str = ""
+    shard: Shard | None = None
+    registered: bool = False
     kind: KindOptions = field(default_factory=KindOptions)
 
     @property
@@ -63,6 +66,7 @@ _OPTIONS: tuple[tuple[str, str, str], ...] = (
     ("report-dir", DEFAULT_REPORT_DIR, f"directory of the report (default: {DEFAULT_REPORT_DIR})"),
     ("site", "", "site file with the local facts of the cluster"),
     ("secondary-network", "", "NetworkAttachmentDefinition (namespace/name) to test secondary interfaces on"),
+    ("shard", "", "run part I of N, I/N (or job/N in an indexed Job); `verify --merge` joins their reports"),
     ("timeout-factor", "1", "multiply every timeout by this number"),
 )
 
@@ -85,6 +89,9 @@ def add_options(parser: pytest.Parser) -> None:
     kind = "option of --cluster kind, NAME=VALUE (may be repeated): name, engine, ip-family, multus, bundle, ..."
     group.addoption("--kind", dest=_dest("kind"), action="append", default=None, metavar="NAME=VALUE", help=kind)
     parser.addini(_dest("kind"), kind, type="args", default=[])
+    registered = "the binding is registered already, as defined: wait for it, leave it alone (shards share it)"
+    group.addoption("--registered", dest=_dest("registered"), action="store_true", default=None, help=registered)
+    parser.addini(_dest("registered"), registered, type="bool", default=False)
     keep = "leave the cluster and the binding in place when a check did not pass"
     group.addoption("--keep-on-failure", dest=_dest("keep-on-failure"), action="store_true", default=None, help=keep)
     parser.addini(_dest("keep-on-failure"), keep, type="bool", default=False)
@@ -118,6 +125,8 @@ def read_settings(config: pytest.Config) -> Settings:
         node_access=bool(_value(config, "node-access")),
         workers=_workers(config),
         secondary_network=_network(config),
+        shard=_shard(config),
+        registered=bool(_value(config, "registered")),
         kind=_kind_options(config),
     )
 
@@ -139,6 +148,13 @@ def _kind_options(config: pytest.Config) -> KindOptions:
         )
     except ModelError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def _shard(config: pytest.Config) -> Shard | None:
+    try:
+        return Shard.parse(str(_value(config, "shard")))
+    except ShardError as error:
+        raise pytest.UsageError(f"--shard {error}") from error
 
 
 def _workers(config: pytest.Config) -> int:
