@@ -124,15 +124,21 @@ class Provisioning:
             purposes=tuple(f"gw{index}" for index in range(workers)) if workers else ("main",),
             node_access=self._node_access,
             install=not self._site.installed,
+            register=not self._settings.registered,
         )
         logins = connections.logins
         if self._settings.mode != "kubeconfig":
             return on_our_cluster(connections.installer, logins.installer, directory, wanted)
-        given = self._site.namespaces
+        given = self._share(self._site.namespaces, len(wanted.purposes))
         workplace = on_their_cluster(connections, given, directory, wanted, self._progress)
         self._namespaces = workplace.namespaces
         directory.describe(self._settings.mode, logins, self._binding.source, workplace.namespaces)
         return workplace
+
+    def _share(self, namespaces: tuple[str, ...], needed: int) -> tuple[str, ...]:
+        """Of the namespaces the site gives, those of this shard: shards run side by side."""
+        shard = self._settings.shard
+        return namespaces if shard is None else namespaces[(shard.index - 1) * needed :]
 
     @property
     def _node_access(self) -> bool:
