@@ -110,6 +110,9 @@ def run(
     registered: Annotated[
         bool, typer.Option("--registered", help="The binding is registered already: wait for it, leave it alone.")
     ] = False,
+    upstream_conformance: Annotated[
+        bool, typer.Option("--upstream-conformance", help="Run KubeVirt's own conformance suite afterwards, too.")
+    ] = False,
     rerun_failed: Annotated[
         Path | None, typer.Option(help="Only what was not conformant in this report.", exists=True)
     ] = None,
@@ -133,6 +136,7 @@ def run(
         secondary_network=secondary_network,
         shard=shard,
         registered=registered,
+        upstream_conformance=upstream_conformance,
         rerun_failed=rerun_failed,
         site=site.absolute() if site else None,
         node_access=node_access,

@@ -51,6 +51,7 @@ class Request:
     node_access: bool = False
     shard: str = ""
     registered: bool = False
+    upstream_conformance: bool = False
 
 
 def judge_all(request: Request, progress: Progress) -> int:
@@ -171,6 +172,7 @@ def _command(
     command += [f"--kind={word}" for word in request.kind]
     command += ["--keep-on-failure"] if request.keep_on_failure else []
     command += ["--registered"] if request.registered else []
+    command += ["--upstream-conformance"] if request.upstream_conformance else []
     command += ["--node-access"] if request.node_access else []
     return command + (["-n", str(request.workers)] if request.workers > 1 else [])
 

@@ -139,6 +139,8 @@ class ControllerSession(ItemHooks):
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Report, then clean up; the session's exit status becomes the binding's."""
         if self.results is not None:
+            if self.settings.upstream and self._provisioning is not None:
+                self.results.upstream = self._provisioning.upstream()
             report = self.results.report(self.checks)
             allure = getattr(session.config.option, "allure_report_dir", None)
             write_all(report, self.results, self.settings.report_dir, Path(allure) if allure else None)

@@ -13,7 +13,9 @@ from conformance.cluster.install import Installation, undo
 from conformance.cluster.kubeconfig import KubeconfigProvider
 from conformance.cluster.provider import Progress, Provider
 from conformance.cluster.rundir import RunDirectory
+from conformance.cluster.upstream import UpstreamRun
 from conformance.cluster.workplace import Wanted, Workplace, on_our_cluster, on_their_cluster
+from conformance.images.lock import ImagesLock
 from conformance.kube.cluster import Cluster
 from conformance.kube.errors import Forbidden, KubeError
 from conformance.kube.ledger import Record
@@ -22,8 +24,8 @@ from conformance.kube.networks import offered_network
 from conformance.kube.outcome import EnvironmentFault
 from conformance.kube.registry import Registry, find_kubevirt, find_registry
 from conformance.kube.timeouts import Timeouts
-from conformance.model import Binding
-from conformance.plugin.paths import data_root
+from conformance.model import Binding, UpstreamSuite
+from conformance.plugin.paths import data_root, fixtures_directory
 from conformance.plugin.run import Handoff
 from conformance.plugin.settings import Settings
 from conformance.site import load_site
@@ -182,6 +184,23 @@ class Provisioning:
             return offered_network(cluster)
         except Forbidden:  # an account that may not look into other namespaces
             return ""
+
+    def upstream(self) -> UpstreamSuite | None:
+        """KubeVirt's own conformance suite with the binding as primary; None before :meth:`up`."""
+        if self._connections is None or self._directory is None or self.handoff is None:
+            return None
+        lock = ImagesLock(fixtures_directory() / "images.lock")
+        repository, release = "quay.io/kubevirt/conformance", self.handoff.kubevirt
+        known = {image.tag: image.reference for image in lock.images if image.repository == repository}
+        return UpstreamRun(
+            cluster=self._connections.installer,
+            run_id=self._directory.id,
+            binding=self._binding.name,
+            image=known.get(release, f"{repository}:{release}"),
+            keeper_image=lock.image("docker.io/library/python", "3.13-alpine").reference,
+            kubevirt=release,
+            progress=self._progress,
+        ).run()
 
     def save_logs(self) -> str:
         """What the nodes can tell of a run that went wrong, into the report; a remark when they cannot be had."""

@@ -20,6 +20,7 @@ from conformance.model import (
     Skip,
     SkipReason,
     Summary,
+    UpstreamSuite,
     Verdict,
     merge_outcomes,
 )
@@ -43,7 +44,7 @@ class Finished:
 class Results:
     """Gathers the outcomes of one run; outcomes of variants of one requirement are merged, the worst counts.
 
-    ``elsewhere`` are the requirements that other shards decide.
+    ``elsewhere`` are the requirements that other shards decide; ``upstream`` is what KubeVirt's own suite found.
     """
 
     def __init__(self, binding: Binding, handoff: Handoff, settings: Settings) -> None:
@@ -51,6 +52,7 @@ class Results:
         self._started = datetime.now(UTC)
         self.finished: list[Finished] = []
         self.elsewhere: frozenset[str] = frozenset()
+        self.upstream: UpstreamSuite | None = None
 
     def applicable(self) -> frozenset[str]:
         """The requirements a check has to decide."""
@@ -72,6 +74,7 @@ class Results:
             kubevirt_version=self._handoff.kubevirt,
             kubernetes_version=self._handoff.kubernetes,
             entries=entries,
+            upstream=self.upstream,
             environment={
                 "nodes": ", ".join(self._handoff.nodes),
                 "timeout factor": f"{self._handoff.timeout_factor:g}",

@@ -42,6 +42,7 @@ class Settings:
     secondary_network: str = ""
     shard: Shard | None = None
     registered: bool = False
+    upstream: bool = False
     kind: KindOptions = field(default_factory=KindOptions)
 
     @property
@@ -92,6 +93,15 @@ def add_options(parser: pytest.Parser) -> None:
     registered = "the binding is registered already, as defined: wait for it, leave it alone (shards share it)"
     group.addoption("--registered", dest=_dest("registered"), action="store_true", default=None, help=registered)
     parser.addini(_dest("registered"), registered, type="bool", default=False)
+    upstream = "afterwards run KubeVirt's own conformance suite with the binding as primary; a section of the report"
+    group.addoption(
+        "--upstream-conformance",
+        dest=_dest("upstream-conformance"),
+        action="store_true",
+        default=None,
+        help=upstream,
+    )
+    parser.addini(_dest("upstream-conformance"), upstream, type="bool", default=False)
     keep = "leave the cluster and the binding in place when a check did not pass"
     group.addoption("--keep-on-failure", dest=_dest("keep-on-failure"), action="store_true", default=None, help=keep)
     parser.addini(_dest("keep-on-failure"), keep, type="bool", default=False)
@@ -127,6 +137,7 @@ def read_settings(config: pytest.Config) -> Settings:
         secondary_network=_network(config),
         shard=_shard(config),
         registered=bool(_value(config, "registered")),
+        upstream=bool(_value(config, "upstream-conformance")),
         kind=_kind_options(config),
     )
 
