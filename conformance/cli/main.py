@@ -106,6 +106,7 @@ def run(
     secondary_network: Annotated[
         str, typer.Option(help="NetworkAttachmentDefinition (namespace/name) for secondary interfaces.")
     ] = "",
+    guest_image: Annotated[str, typer.Option(help="Guest profile: fedora, alpine or reacting.")] = "",
     shard: Annotated[str, typer.Option(help="Only part I of N, I/N; in an indexed Job, job/N.")] = "",
     registered: Annotated[
         bool, typer.Option("--registered", help="The binding is registered already: wait for it, leave it alone.")
@@ -136,6 +137,7 @@ def run(
         secondary_network=secondary_network,
         shard=shard,
         registered=registered,
+        guest_image=guest_image,
         upstream_conformance=upstream_conformance,
         rerun_failed=rerun_failed,
         site=site.absolute() if site else None,

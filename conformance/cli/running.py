@@ -52,6 +52,7 @@ class Request:
     shard: str = ""
     registered: bool = False
     upstream_conformance: bool = False
+    guest_image: str = ""
 
 
 def judge_all(request: Request, progress: Progress) -> int:
@@ -155,6 +156,7 @@ def _command(
         "--kubeconfig": request.kubeconfig or "",
         "--kubevirt-version": request.kubevirt_version,
         "--kubernetes-version": request.kubernetes_version,
+        "--guest-image": request.guest_image,
         "--shard": request.shard,
         "--profile": request.profile,
         "--report-dir": directory,

@@ -26,6 +26,10 @@ class SandboxProvider:
         self._running: daemon.RunningSandbox | None = None
 
     @property
+    def guest(self) -> str:
+        return "reacting"
+
+    @property
     def owned(self) -> bool:
         """Whether :meth:`down` takes the whole sandbox away."""
         return self._attach_to is None

@@ -172,6 +172,7 @@ class Provisioning:
             kubevirt=versions.kubevirt,
             timeout_factor=self._factor(cluster),
             secondary_network=self._secondary_network(cluster),
+            guest=self._settings.guest_image or self._provider.guest,
         )
 
     def _secondary_network(self, cluster: Cluster) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from conformance.cluster.kindconfig import KindOptions
 from conformance.cluster.provider import MODES, Mode
+from conformance.guest.image import profiles
 from conformance.model import ModelError
 from conformance.model.registration import NadReference
 from conformance.plugin.sharding import Shard, ShardError
@@ -43,6 +44,7 @@ class Settings:
     shard: Shard | None = None
     registered: bool = False
     upstream: bool = False
+    guest_image: str = ""
     kind: KindOptions = field(default_factory=KindOptions)
 
     @property
@@ -67,6 +69,7 @@ _OPTIONS: tuple[tuple[str, str, str], ...] = (
     ("report-dir", DEFAULT_REPORT_DIR, f"directory of the report (default: {DEFAULT_REPORT_DIR})"),
     ("site", "", "site file with the local facts of the cluster"),
     ("secondary-network", "", "NetworkAttachmentDefinition (namespace/name) to test secondary interfaces on"),
+    ("guest-image", "", "guest profile: fedora, alpine or reacting (default: what the cluster offers)"),
     ("shard", "", "run part I of N, I/N (or job/N in an indexed Job); `verify --merge` joins their reports"),
     ("timeout-factor", "1", "multiply every timeout by this number"),
 )
@@ -137,6 +140,7 @@ def read_settings(config: pytest.Config) -> Settings:
         secondary_network=_network(config),
         shard=_shard(config),
         registered=bool(_value(config, "registered")),
+        guest_image=_guest(config),
         upstream=bool(_value(config, "upstream-conformance")),
         kind=_kind_options(config),
     )
@@ -159,6 +163,15 @@ def _kind_options(config: pytest.Config) -> KindOptions:
         )
     except ModelError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def _guest(config: pytest.Config) -> str:
+    name = str(_value(config, "guest-image"))
+    if name and name not in profiles():
+        raise pytest.UsageError(
+            f"--guest-image {name}: not one of {', '.join(profiles())}; a site file takes any other"
+        )
+    return name
 
 
 def _shard(config: pytest.Config) -> Shard | None:
