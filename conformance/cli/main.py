@@ -43,6 +43,14 @@ OwnCluster = Annotated[str, typer.Option(help="sandbox or kind", callback=_own_c
 KindWords = Annotated[
     list[str] | None, typer.Option("--kind", metavar="NAME=VALUE", help="Option of --cluster kind; may be repeated.")
 ]
+GuestImages = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What the sandbox boots for a containerDisk (default: that of the checks): mini, networkd, "
+        "networkmanager, or the path of a disk image. May be repeated.",
+        metavar="[REFERENCE=]GUEST",
+    ),
+]
 Kubeconfig = Annotated[Path | None, typer.Option(help="Kubeconfig of the cluster; without it, the sandbox's.")]
 
 
@@ -106,7 +114,7 @@ def run(
     secondary_network: Annotated[
         str, typer.Option(help="NetworkAttachmentDefinition (namespace/name) for secondary interfaces.")
     ] = "",
-    guest_image: Annotated[str, typer.Option(help="Guest profile: fedora, alpine or reacting.")] = "",
+    guest: Annotated[str, typer.Option(help="Guest profile: fedora, alpine or reacting.")] = "",
     shard: Annotated[str, typer.Option(help="Only part I of N, I/N; in an indexed Job, job/N.")] = "",
     registered: Annotated[
         bool, typer.Option("--registered", help="The binding is registered already: wait for it, leave it alone.")
@@ -114,6 +122,7 @@ def run(
     upstream_conformance: Annotated[
         bool, typer.Option("--upstream-conformance", help="Run KubeVirt's own conformance suite afterwards, too.")
     ] = False,
+    guest_image: GuestImages = None,
     rerun_failed: Annotated[
         Path | None, typer.Option(help="Only what was not conformant in this report.", exists=True)
     ] = None,
@@ -137,10 +146,11 @@ def run(
         secondary_network=secondary_network,
         shard=shard,
         registered=registered,
-        guest_image=guest_image,
+        guest=guest,
         upstream_conformance=upstream_conformance,
         rerun_failed=rerun_failed,
         site=site.absolute() if site else None,
+        guests=tuple(guest_image or ()),
         node_access=node_access,
     )
     with reported():
@@ -155,12 +165,13 @@ def up(
     kubevirt_version: KubeVirtVersion = "",
     kubernetes_version: KubernetesVersion = "",
     kind: KindWords = None,
+    guest_image: GuestImages = None,
 ) -> None:
     """Bring a sandbox or a kind cluster up, leave it running, and print the path of its kubeconfig."""
     from conformance.cli.clusters import bring_up
 
     with reported():
-        kubeconfig = bring_up(cluster, kubevirt_version, kubernetes_version, kind or (), say)
+        kubeconfig = bring_up(cluster, kubevirt_version, kubernetes_version, kind or (), guest_image or (), say)
     sys.stdout.write(f"{kubeconfig}\n")
 
 

@@ -16,7 +16,7 @@ from types import FrameType
 from conformance.catalogue import load, profile_names
 from conformance.catalogue.catalogue import UnknownRequirementError
 from conformance.catalogue.selection import UnknownProfileError
-from conformance.cli.clusters import known_to_sandbox
+from conformance.cli.clusters import known_to_sandbox, require_guests
 from conformance.cluster.kindconfig import KindOptions
 from conformance.cluster.provider import Progress, Provider
 from conformance.model import Binding, ModelError, Verdict, load_binding, resolve
@@ -48,11 +48,12 @@ class Request:
     secondary_network: str
     rerun_failed: Path | None
     site: Path | None = None
+    guests: tuple[str, ...] = ()
     node_access: bool = False
     shard: str = ""
     registered: bool = False
     upstream_conformance: bool = False
-    guest_image: str = ""
+    guest: str = ""
 
 
 def judge_all(request: Request, progress: Progress) -> int:
@@ -69,6 +70,7 @@ def judge_all(request: Request, progress: Progress) -> int:
     if request.rerun_failed and not requirements:
         progress("nothing failed in that report")
         return 0
+    require_guests(request.cluster, request.guests)
     if request.cluster == "kind":
         _kind_options(request)
     elif request.cluster == "sandbox":
@@ -137,7 +139,9 @@ def _own_provider(request: Request) -> Provider:
         return KindProvider(_kind_options(request), data_root(), request.report_dir / "cluster-logs")
     from conformance.cluster.sandbox import SandboxProvider
 
-    return SandboxProvider(detach=request.keep_on_failure, kubevirt_version=request.kubevirt_version)
+    return SandboxProvider(
+        detach=request.keep_on_failure, kubevirt_version=request.kubevirt_version, guests=request.guests
+    )
 
 
 def _kind_options(request: Request) -> KindOptions:
@@ -156,7 +160,7 @@ def _command(
         "--kubeconfig": request.kubeconfig or "",
         "--kubevirt-version": request.kubevirt_version,
         "--kubernetes-version": request.kubernetes_version,
-        "--guest-image": request.guest_image,
+        "--guest": request.guest,
         "--shard": request.shard,
         "--profile": request.profile,
         "--report-dir": directory,
@@ -172,6 +176,7 @@ def _command(
     command += [f"{name}={value}" for name, value in options.items() if value != ""]
     command += [f"--requirement={requirement}" for requirement in requirements]
     command += [f"--kind={word}" for word in request.kind]
+    command += [f"--guest-image={guest}" for guest in request.guests]
     command += ["--keep-on-failure"] if request.keep_on_failure else []
     command += ["--registered"] if request.registered else []
     command += ["--upstream-conformance"] if request.upstream_conformance else []

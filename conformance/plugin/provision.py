@@ -45,7 +45,10 @@ def make_provider(settings: Settings) -> Provider:
     from conformance.cluster.sandbox import SandboxProvider  # only where a sandbox is wanted
 
     return SandboxProvider(
-        settings.sandbox, detach=settings.keep_on_failure, kubevirt_version=settings.kubevirt_version
+        settings.sandbox,
+        detach=settings.keep_on_failure,
+        kubevirt_version=settings.kubevirt_version,
+        guests=settings.guests,
     )
 
 
@@ -172,7 +175,7 @@ class Provisioning:
             kubevirt=versions.kubevirt,
             timeout_factor=self._factor(cluster),
             secondary_network=self._secondary_network(cluster),
-            guest=self._settings.guest_image or self._provider.guest,
+            guest=self._settings.guest or self._provider.guest,
         )
 
     def _secondary_network(self, cluster: Cluster) -> str:

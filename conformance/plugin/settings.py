@@ -23,7 +23,8 @@ class Settings:
 
     ``sandbox`` is the state directory of a sandbox that is up already; ``timeout_factor`` scales every timeout;
     ``secondary_network`` is ``namespace/name``, empty to take the site's, the definition's or the cluster's; ``site``
-    is a site file; ``workers`` counts the processes that run checks besides this one.
+    is a site file; ``guests`` say what the sandbox boots for a containerDisk, ``[REFERENCE=]GUEST``;
+    ``workers`` counts the processes that run checks besides this one.
     """
 
     binding: str
@@ -44,8 +45,9 @@ class Settings:
     shard: Shard | None = None
     registered: bool = False
     upstream: bool = False
-    guest_image: str = ""
+    guest: str = ""
     kind: KindOptions = field(default_factory=KindOptions)
+    guests: tuple[str, ...] = ()
 
     @property
     def active(self) -> bool:
@@ -69,7 +71,7 @@ _OPTIONS: tuple[tuple[str, str, str], ...] = (
     ("report-dir", DEFAULT_REPORT_DIR, f"directory of the report (default: {DEFAULT_REPORT_DIR})"),
     ("site", "", "site file with the local facts of the cluster"),
     ("secondary-network", "", "NetworkAttachmentDefinition (namespace/name) to test secondary interfaces on"),
-    ("guest-image", "", "guest profile: fedora, alpine or reacting (default: what the cluster offers)"),
+    ("guest", "", "guest profile: fedora, alpine or reacting (default: what the cluster offers)"),
     ("shard", "", "run part I of N, I/N (or job/N in an indexed Job); `verify --merge` joins their reports"),
     ("timeout-factor", "1", "multiply every timeout by this number"),
 )
@@ -105,6 +107,16 @@ def add_options(parser: pytest.Parser) -> None:
         help=upstream,
     )
     parser.addini(_dest("upstream-conformance"), upstream, type="bool", default=False)
+    guest = "what the sandbox boots for a containerDisk: [REFERENCE=] the name of a guest, or the path of a disk image"
+    group.addoption(
+        "--guest-image",
+        dest=_dest("guest-image"),
+        action="append",
+        default=None,
+        metavar="[REFERENCE=]GUEST",
+        help=guest,
+    )
+    parser.addini(_dest("guest-image"), guest, type="linelist", default=[])
     keep = "leave the cluster and the binding in place when a check did not pass"
     group.addoption("--keep-on-failure", dest=_dest("keep-on-failure"), action="store_true", default=None, help=keep)
     parser.addini(_dest("keep-on-failure"), keep, type="bool", default=False)
@@ -140,9 +152,10 @@ def read_settings(config: pytest.Config) -> Settings:
         secondary_network=_network(config),
         shard=_shard(config),
         registered=bool(_value(config, "registered")),
-        guest_image=_guest(config),
+        guest=_guest(config),
         upstream=bool(_value(config, "upstream-conformance")),
         kind=_kind_options(config),
+        guests=_guests(config, mode),
     )
 
 
@@ -166,11 +179,9 @@ def _kind_options(config: pytest.Config) -> KindOptions:
 
 
 def _guest(config: pytest.Config) -> str:
-    name = str(_value(config, "guest-image"))
+    name = str(_value(config, "guest"))
     if name and name not in profiles():
-        raise pytest.UsageError(
-            f"--guest-image {name}: not one of {', '.join(profiles())}; a site file takes any other"
-        )
+        raise pytest.UsageError(f"--guest {name}: not one of {', '.join(profiles())}; a site file takes any other")
     return name
 
 
@@ -179,6 +190,21 @@ def _shard(config: pytest.Config) -> Shard | None:
         return Shard.parse(str(_value(config, "shard")))
     except ShardError as error:
         raise pytest.UsageError(f"--shard {error}") from error
+
+
+def _guests(config: pytest.Config, mode: str) -> tuple[str, ...]:
+    found = _value(config, "guest-image")
+    texts = tuple(str(text) for text in found) if isinstance(found, list) else ()
+    if texts and mode != "sandbox":
+        raise pytest.UsageError(f"--guest-image {texts[0]}: only the sandbox maps containerDisks; leave it out")
+    for text in texts:
+        from conformance.cluster.sandbox import guest_choice  # only where a sandbox is wanted
+
+        try:
+            guest_choice(text)
+        except ValueError as error:
+            raise pytest.UsageError(f"--guest-image {text}: {error}") from error
+    return texts
 
 
 def _workers(config: pytest.Config) -> int:

@@ -13,7 +13,7 @@ from typing import Final
 from conformance.sandbox.client import PODS, ApiClient, ApiError, Object
 from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder
-from conformance.sandbox.images import Image, ImageStore
+from conformance.sandbox.images import Image, ImageStore, UnknownUserError, user_of
 from conformance.sandbox.kubernetes.deviceapi import Allocation
 from conformance.sandbox.kubernetes.deviceplugins import DeviceError, DevicePlugins, PodDevices
 from conformance.sandbox.kubernetes.environment import ContainerEnvironmentError, environment
@@ -273,7 +273,7 @@ class Kubelet:
             return False
         try:
             started = await self._runtime.start(self._config(pod, running, container, image, env))
-        except ContainerError as error:
+        except (ContainerError, UnknownUserError) as error:
             state.wait("RunContainerError", str(error))
             await self._events.warning(pod, "Failed", f"Error: {error}", path)
             return False
@@ -301,7 +301,7 @@ class Kubelet:
     def _config(
         self, pod: Object, running: RunningPod, container: Object, image: Image, env: Mapping[str, str]
     ) -> ContainerConfig:
-        spec, security = pod["spec"], security_of(pod, container)
+        spec, security = pod["spec"], security_of(pod, container, user_of(image))
         extra = self._inject(running.ref, image)
         given = running.devices.containers.get(container["name"], Allocation())
         device_mounts = (Mount(str(self.node.path(m.host_path)), m.container_path, m.read_only) for m in given.mounts)
@@ -310,7 +310,7 @@ class Kubelet:
             pod=running.ref,
             name=container["name"],
             image=replace(image, privileged=True) if security.privileged else image,
-            argv=(tuple(container.get("command") or image.command)) + tuple(container.get("args") or ()),
+            argv=_argv(container, image),
             env={**env, **extra.env, **dict(given.env)},
             uid=0 if root else security.uid,
             gid=0 if root else security.gid,
@@ -320,6 +320,7 @@ class Kubelet:
             host_pid=bool(spec.get("hostPID")),
             mounts=(*running.volumes.mounts(container), *extra.mounts, *device_mounts),
             devices=running.device_nodes.get(container["name"], ()),
+            working_directory=container.get("workingDir") or image.working_directory,
             log=running.log_file(container["name"]),
             hostname=self.node.name if spec.get("hostNetwork") else spec.get("hostname") or running.ref.name,
             addresses=running.states.pod_ips,
@@ -387,3 +388,9 @@ class Kubelet:
     async def stop(self) -> None:
         """Stop reconciling; what runs is ended with the sandbox."""
         await self.controller.stop()
+
+
+def _argv(container: Object, image: Image) -> tuple[str, ...]:
+    """What is started: the pod's command replaces the image's entry point and arguments, its args the latter alone."""
+    command, args = tuple(container.get("command") or ()), tuple(container.get("args") or ())
+    return (command or image.command) + (args or (() if command else image.args))

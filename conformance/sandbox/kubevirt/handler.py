@@ -122,11 +122,13 @@ class VirtHandler(NodeAgent):
         return _POLL_SECONDS
 
     async def _report_changes(self, vmi: Object, session: Session) -> None:
-        """Report once per change of the VMI or its domain, as virt-handler does.
+        """Report once per change of the VMI, its domain or what its guest agent says, as virt-handler does.
 
         So a change of the registrations alone, after which LiveMigratable would turn, is not noticed.
         """
-        seen = (vmi["metadata"]["resourceVersion"], tuple(await session.launcher.interfaces()))
+        await session.guest_agent.poll(session.launcher)
+        version, domain = vmi["metadata"]["resourceVersion"], tuple(await session.launcher.interfaces())
+        seen = (version, domain, session.guest_agent.report)
         if session.reported != seen:
             await self.report(vmi, session)
             session.reported = seen

@@ -6,6 +6,7 @@ the libvirtd of a migration source reaches that of the target.
 
 import shutil
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ DHCP_PACKAGE = "virt_launcher_dhcp"
 CONSOLES = "/var/run/kubevirt-private"
 EPHEMERAL_DISKS = "/var/run/kubevirt-ephemeral-disks"
 GUESTS = "/run/kubevirt/guests"
+USER_DISKS = "/run/kubevirt/container-disks"
 QUIT_SIGNAL = signal.SIGUSR1
 """Tells the entry point to end libvirtd, and then itself, with status 0."""
 
@@ -113,11 +115,13 @@ def compute_environment(shared: Path, pod: PodLike) -> dict[str, str]:
     return {DIRECTORY_VARIABLE: str(pod_directory(shared, pod))}
 
 
-def compute_mounts(shared: Path, guests: Path, pod: PodLike) -> tuple[ComputeMount, ...]:
+def compute_mounts(
+    shared: Path, guests: Path, pod: PodLike, disks: Mapping[str, Path] | None = None
+) -> tuple[ComputeMount, ...]:
     """The mounts a compute container needs, their sources created. Call it before the container starts.
 
     `shared` is one directory for all launcher pods of the sandbox (keep its path under 40 bytes), `guests` the cache of
-    guest images.
+    guest images, `disks` users' own disk images by digest.
     """
     own = pod_directory(shared, pod)
     mounts = (
@@ -128,4 +132,5 @@ def compute_mounts(shared: Path, guests: Path, pod: PodLike) -> tuple[ComputeMou
     )
     for mount in mounts:
         mount.source.mkdir(parents=True, exist_ok=True)
-    return mounts
+    own_disks = (disks or {}).items()
+    return mounts + tuple(ComputeMount(path, f"{USER_DISKS}/{digest}", read_only=True) for digest, path in own_disks)
