@@ -54,6 +54,7 @@ class Request:
     registered: bool = False
     upstream_conformance: bool = False
     guest: str = ""
+    hco: bool = False
 
 
 def judge_all(request: Request, progress: Progress) -> int:
@@ -140,7 +141,10 @@ def _own_provider(request: Request) -> Provider:
     from conformance.cluster.sandbox import SandboxProvider
 
     return SandboxProvider(
-        detach=request.keep_on_failure, kubevirt_version=request.kubevirt_version, guests=request.guests
+        detach=request.keep_on_failure,
+        kubevirt_version=request.kubevirt_version,
+        guests=request.guests,
+        hco=request.hco,
     )
 
 
@@ -181,6 +185,7 @@ def _command(
     command += ["--registered"] if request.registered else []
     command += ["--upstream-conformance"] if request.upstream_conformance else []
     command += ["--node-access"] if request.node_access else []
+    command += ["--hco"] if request.hco else []
     return command + (["-n", str(request.workers)] if request.workers > 1 else [])
 
 
