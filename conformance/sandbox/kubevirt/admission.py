@@ -16,6 +16,7 @@ from conformance.sandbox.kubevirt import conditions, spec
 from conformance.sandbox.kubevirt.defaults import default_migration, default_vm, default_vmi
 from conformance.sandbox.kubevirt.facts import NEWEST, VersionFacts, facts_for
 from conformance.sandbox.kubevirt.networkrules import (
+    boot_order_causes,
     discontinued_causes,
     gate_causes,
     network_causes,
@@ -58,6 +59,7 @@ def _admit_vmi(request: AdmissionRequest, vmi: Object) -> None:
         body = vmi.get("spec") or {}
         _drop_unknown(body)
         causes = discontinued_causes(body, "spec", _FACTS) + network_causes(body, "spec", _FACTS) * 2
+        causes += boot_order_causes(body, "spec")
         _deny(_VMI_WEBHOOK, _gate_causes(request, body, "spec") + causes)
         default_vmi(vmi)
 
