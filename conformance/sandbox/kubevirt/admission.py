@@ -24,7 +24,9 @@ from conformance.sandbox.kubevirt.networkrules import (
 )
 
 VERSION_VARIABLE: Final = "SANDBOX_KUBEVIRT_VERSION"
+KUBEVIRT_VARIABLE: Final = "SANDBOX_KUBEVIRT_CR"
 _FACTS: Final[VersionFacts] = facts_for(os.environ.get(VERSION_VARIABLE, NEWEST))
+_KUBEVIRT_CR: Final = os.environ.get(KUBEVIRT_VARIABLE, "kubevirt/kubevirt").split("/")
 _GATE: Final = "NetworkBindingPlugins"
 _PASST_GATE: Final = "PasstBinding"
 _VMI_WEBHOOK: Final = "virtualmachineinstances-create-validator.kubevirt.io"
@@ -66,7 +68,8 @@ def _admit_vmi(request: AdmissionRequest, vmi: Object) -> None:
 
 def _gate_causes(request: AdmissionRequest, body: Object, root: str) -> list[Cause]:
     """Refusals of interfaces whose feature gate is off: plugins while it is needed, and core passt."""
-    kubevirt = request.lookup("kubevirt.io", "kubevirts", "kubevirt", "kubevirt") or {}
+    namespace, name = _KUBEVIRT_CR
+    kubevirt = request.lookup("kubevirt.io", "kubevirts", namespace, name) or {}
     causes = gate_causes(body, root, _FACTS) if _FACTS.gate_required and _GATE not in _gates(kubevirt) else []
     return causes if _passt_enabled(kubevirt) else causes + passt_gate_causes(body, root)
 
