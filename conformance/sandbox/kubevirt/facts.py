@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict
@@ -32,7 +32,12 @@ class VersionFacts(BaseModel):
     one_method: str | None
     discontinued: dict[str, str]
     absent_rule: str | None
+    absent_default_rule: str | None
+    port_ranges_off: str | None
+    dra_networks_off: str | None
     state_rule: str | None
+    passt_binding: Literal["unknown", "gated", "enabled"]
+    bridge_status_without_ipv6: bool
     unknown_binding: str
     not_migratable: str
     attachments: tuple[str, ...]
@@ -43,6 +48,7 @@ class VersionFacts(BaseModel):
     pod_interface_name: bool
     link_state_status: bool
     command_socket_seconds: float
+    network_info_fields: tuple[str, ...]
     evacuation_priority: str | None
     link_refreshes: int
     link_refresh_seconds: float | None

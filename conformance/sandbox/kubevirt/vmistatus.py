@@ -20,15 +20,15 @@ _USER_ALIAS: Final = "ua-"
 def interface_status(
     vmi: Object, domain: Sequence[DomainInterface], cache: PodInterfaces, facts: VersionFacts
 ) -> list[Object]:
-    """One entry per spec interface, the pod network's first, then what only the domain has."""
+    """The pod network's interface, then what the domain has, then the others of the spec."""
     by_name = {nic.alias.removeprefix(_USER_ALIAS): nic for nic in domain}
     networks, entries = spec.networks(vmi), []
     for interface in spec.interfaces(vmi):
         network = networks[interface["name"]]
         nic = by_name.pop(interface["name"], None)
-        entries.append(_entry(interface["name"], network, nic, cache))
-    entries.sort(key=lambda entry: entry["podInterfaceName"] != "eth0")
+        entries.append(_entry(interface, network, nic, cache, facts))
     entries += [{"name": name} | _domain_part(nic, "domain") for name, nic in by_name.items()]
+    entries.sort(key=_place)
     absent = {
         *(() if facts.pod_interface_name else ("podInterfaceName",)),
         *(() if facts.link_state_status else ("linkState",)),
@@ -36,16 +36,25 @@ def interface_status(
     return [{key: value for key, value in entry.items() if key not in absent} for entry in entries]
 
 
-def _entry(name: str, network: Object, nic: DomainInterface | None, cache: PodInterfaces) -> Object:
-    secondary = not spec.is_primary(network)
+def _place(entry: Object) -> int:
+    if entry.get("podInterfaceName") == "eth0":
+        return 0
+    return 1 if "domain" in entry.get("infoSource", "") else 2
+
+
+def _entry(
+    interface: Object, network: Object, nic: DomainInterface | None, cache: PodInterfaces, facts: VersionFacts
+) -> Object:
+    name, secondary = interface["name"], not spec.is_primary(network)
     entry: Object = {"name": name, "podInterfaceName": spec.pod_interface_name(network)}
     if nic is None:
         return entry | ({"infoSource": "multus-status"} if secondary else {})
     entry |= _domain_part(nic, "domain, multus-status" if secondary else "domain")
     cached = cache.get(name)
-    if cached is not None and cached.addresses:
-        entry |= {"ipAddress": cached.addresses[0], "ipAddresses": list(cached.addresses)}
-    return entry
+    addresses = [] if cached is None else list(cached.addresses)
+    if "bridge" in interface and facts.bridge_status_without_ipv6:
+        addresses = [address for address in addresses if ":" not in address]
+    return entry | ({"ipAddress": addresses[0], "ipAddresses": addresses} if addresses else {})
 
 
 def _domain_part(nic: DomainInterface, source: str) -> Object:
