@@ -1,11 +1,19 @@
-"""The messages of KubeVirt's hook API, encoded by hand.
+"""The messages of KubeVirt's hook API.
 
 Source: the .proto files under pkg/hooks of KubeVirt (info, v1alpha1, v1alpha2, v1alpha3; wire compatible with each
-other where they overlap). Only two field kinds occur, so a codec of forty lines replaces generated code.
+other where they overlap).
 """
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+
+from conformance.sandbox.wire import (
+    read_byte_fields,
+    read_fields,
+    signed_32,
+    write_byte_fields,
+    write_bytes,
+    write_number,
+)
 
 INFO_METHOD = "/kubevirt.hooks.info.Info/Info"
 SUPPORTED_VERSIONS = ("v1alpha3", "v1alpha2", "v1alpha1")
@@ -14,8 +22,6 @@ SUPPORTED_VERSIONS = ("v1alpha3", "v1alpha2", "v1alpha1")
 ON_DEFINE_DOMAIN = "OnDefineDomain"
 PRE_CLOUD_INIT_ISO = "PreCloudInitIso"
 SHUTDOWN = "Shutdown"
-
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 def callback_method(version: str, hook_point: str) -> str:
@@ -41,15 +47,16 @@ class Info:
 
     def encode(self) -> bytes:
         points = b"".join(
-            _field(3, _field(1, point.name.encode()) + _number(2, point.priority)) for point in self.hook_points
+            write_bytes(3, write_bytes(1, point.name.encode()) + write_number(2, point.priority))
+            for point in self.hook_points
         )
-        versions = b"".join(_field(4, version.encode()) for version in self.versions)
-        return _field(1, self.name.encode()) + points + versions
+        versions = b"".join(write_bytes(4, version.encode()) for version in self.versions)
+        return write_bytes(1, self.name.encode()) + points + versions
 
     @classmethod
     def decode(cls, data: bytes) -> "Info":
         name, points, versions = "", [], []
-        for number, value in _fields(data):
+        for number, value in read_fields(data):
             if number == 1:
                 name = _text(value)
             elif number == 3:
@@ -67,11 +74,11 @@ class DomainCall:
     vmi: bytes = b""
 
     def encode(self) -> bytes:
-        return encode_fields({1: self.domain_xml, 2: self.vmi})
+        return write_byte_fields({1: self.domain_xml, 2: self.vmi})
 
     @classmethod
     def decode(cls, data: bytes) -> "DomainCall":
-        fields = decode_fields(data)
+        fields = read_byte_fields(data)
         return cls(fields.get(1, b""), fields.get(2, b""))
 
 
@@ -84,84 +91,23 @@ class CloudInitCall:
     data: bytes = b""
 
     def encode(self) -> bytes:
-        return encode_fields({1: self.source, 2: self.vmi, 3: self.data})
+        return write_byte_fields({1: self.source, 2: self.vmi, 3: self.data})
 
     @classmethod
     def decode(cls, data: bytes) -> "CloudInitCall":
-        fields = decode_fields(data)
+        fields = read_byte_fields(data)
         return cls(fields.get(1, b""), fields.get(2, b""), fields.get(3, b""))
-
-
-def encode_fields(fields: Mapping[int, bytes]) -> bytes:
-    """A message of byte-string fields by number; empty ones are left out, as proto3 does."""
-    return b"".join(_field(number, value) for number, value in fields.items())
-
-
-def decode_fields(data: bytes) -> dict[int, bytes]:
-    """The byte-string fields of a message by number; the last of a repeated one. Raises ValueError if malformed."""
-    return {number: value for number, value in _fields(data) if isinstance(value, bytes)}
 
 
 def _hook_point(value: bytes | int) -> HookPoint:
     name, priority = "", 0
-    for number, part in _fields(value if isinstance(value, bytes) else b""):
+    for number, part in read_fields(value if isinstance(value, bytes) else b""):
         if number == 1:
             name = _text(part)
         elif number == 2 and isinstance(part, int):
-            low = part & 0xFFFFFFFF
-            priority = low - (1 << 32) if low & 0x80000000 else low
+            priority = signed_32(part)
     return HookPoint(name, priority)
 
 
 def _text(value: bytes | int) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _field(number: int, value: bytes) -> bytes:
-    return _varint(number << 3 | _BYTES) + _varint(len(value)) + value if value else b""
-
-
-def _number(number: int, value: int) -> bytes:
-    return _varint(number << 3 | _VARINT) + _varint(value & 0xFFFFFFFFFFFFFFFF) if value else b""
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
-    position = 0
-    while position < len(data):
-        key, position = _read_varint(data, position)
-        kind = key & 7
-        if kind == _VARINT:
-            number, position = _read_varint(data, position)
-            yield key >> 3, number
-            continue
-        if kind == _BYTES:
-            length, position = _read_varint(data, position)
-        elif kind in (_FIXED64, _FIXED32):
-            length = 8 if kind == _FIXED64 else 4
-        else:
-            raise ValueError(f"unknown wire type {kind}")
-        if position + length > len(data):
-            raise ValueError("message is cut short")
-        yield key >> 3, data[position : position + length]
-        position += length
-
-
-def _read_varint(data: bytes, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while position < len(data) and shift < 64:
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-    raise ValueError("number is cut short")
