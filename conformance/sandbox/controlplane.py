@@ -42,7 +42,9 @@ from conformance.sandbox.kubernetes.scheduler import Scheduler
 from conformance.sandbox.kubernetes.status import answer_status_errors
 from conformance.sandbox.kubevirt.admission import VERSION_VARIABLE
 from conformance.sandbox.kubevirt.agent import HandlerContext
-from conformance.sandbox.kubevirt.facts import NEWEST, facts_for
+from conformance.sandbox.kubevirt.clusterconfig import needed_gates
+from conformance.sandbox.kubevirt.definitions import write_definitions
+from conformance.sandbox.kubevirt.facts import NEWEST, VersionFacts, facts_for
 from conformance.sandbox.kubevirt.handler import VirtHandler
 from conformance.sandbox.kubevirt.migrations import MigrationController
 from conformance.sandbox.kubevirt.subresources import Subresources
@@ -59,7 +61,6 @@ log = logging.getLogger(__name__)
 KUBERNETES_VERSION: Final = "v1.36.2"
 LAUNCHER_IMAGE: Final = "quay.io/kubevirt/virt-launcher"
 _ADMISSION: Final = "conformance.sandbox.kubevirt.admission:admit"
-_CRDS: Final = Path(__file__).parent / "kubevirt" / "crds"
 
 
 class ApiServerFailedError(RuntimeError):
@@ -86,7 +87,10 @@ async def _api_server(context: SandboxContext, backend: Path) -> AsyncIterator[P
     """The API server's kubeconfig, while it runs."""
     command = [sys.executable, "-m", "conformance.sandbox.apiserver"]
     command += ["--directory", str(context.state.api), "--backend", str(backend), "--admission", _ADMISSION]
-    command += ["--server-version", KUBERNETES_VERSION, "--crds", *(str(path) for path in sorted(_CRDS.glob("*.yaml")))]
+    context.state.api.mkdir(parents=True, exist_ok=True)
+    crds = context.state.api / "definitions.yaml"
+    write_definitions(facts_for(_version(context)), crds)
+    command += ["--server-version", KUBERNETES_VERSION, "--crds", str(crds)]
     server = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,
@@ -128,7 +132,7 @@ class ControlPlane:
         for node in self._context.nodes:
             await register_node(self._client, node, KUBERNETES_VERSION)
             await start_dns(node)
-        await self._client.create(KUBEVIRTS, _kubevirt())
+        await self._client.create(KUBEVIRTS, _kubevirt(self._facts))
         version = self._facts.version
         status = {
             "phase": "Deployed",
@@ -217,13 +221,17 @@ def _guest(context: SandboxContext) -> GuestImage:
     return ensure_guest(context.cache / "guests", lambda stage: context.progress(stage, 0.0))
 
 
-def _kubevirt() -> Object:
+def _kubevirt(facts: VersionFacts) -> Object:
+    """KubeVirt prepared for binding plugins, as a cluster has to be that is to run one."""
+    developer: Object = {"useEmulation": True}
+    if gates := needed_gates(facts):
+        developer["featureGates"] = gates
     return {
         "apiVersion": "kubevirt.io/v1",
         "kind": "KubeVirt",
         "metadata": {"name": "kubevirt", "namespace": "kubevirt"},
         "spec": {
-            "configuration": {"developerConfiguration": {"useEmulation": True}},
+            "configuration": {"developerConfiguration": developer},
             "imagePullPolicy": "IfNotPresent",
         },
     }

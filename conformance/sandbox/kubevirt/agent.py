@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from conformance.sandbox.client import VMIS, ApiClient, ApiError, Object
-from conformance.sandbox.controller import Controller, Informer
+from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder
 from conformance.sandbox.guests import GuestImage
 from conformance.sandbox.kubernetes.kubelet import Kubelet, RunningPod
@@ -18,11 +18,15 @@ from conformance.sandbox.kubevirt.facts import VersionFacts
 from conformance.sandbox.kubevirt.vmistatus import interface_status, put_migratable
 from conformance.sandbox.launcher import compute
 from conformance.sandbox.launcher.container import Container
+from conformance.sandbox.launcher.errors import LauncherNotReadyError
+from conformance.sandbox.launcher.hooks import HookRules
 from conformance.sandbox.launcher.launcher import Launcher
 from conformance.sandbox.launcher.netpod import setup_pod_network
 from conformance.sandbox.launcher.podinterfaces import PodInterfaces
 
 SYNC_FAILED_REASON: Final = "Synchronizing with the Domain failed."
+_LAUNCHER_SECONDS: Final = 240.0
+"""How long a launcher waits for its sidecars (`--qemu-timeout`, without its jitter)."""
 _RETRY_FIRST_SECONDS: Final = 0.5
 _RETRY_LAST_SECONDS: Final = 10.0
 
@@ -35,7 +39,7 @@ class Session:
     compute: Container
     launcher: Launcher
     cache: PodInterfaces | None = None
-    collected: bool = False
+    launching: asyncio.Task[None] | None = None
     prepared: bool = False
     domain_up: bool = False
     ending: bool = False
@@ -66,7 +70,13 @@ class HandlerContext:
     launchers: dict[str, Launcher] = field(default_factory=dict)
 
     def registered(self) -> spec.Registrations:
-        return spec.registrations(next(iter(self.kubevirts), None))
+        """The registrations, as far as this KubeVirt understands them."""
+        return spec.attached(spec.registrations(next(iter(self.kubevirts), None)), self.facts.attachments)
+
+    def hook_rules(self) -> HookRules:
+        """How this KubeVirt's launchers look for sidecars."""
+        facts = self.facts
+        return HookRules(facts.sidecar_sub_path, facts.hook_scan_seconds, facts.hook_timeout_without_socket)
 
 
 class NodeAgent:
@@ -90,23 +100,48 @@ class NodeAgent:
             return None
         if uid not in self._sessions:
             launcher = Launcher(
-                self.node, running.ref, running.netns, container, running.volumes.directory, self.context.shared
+                self.node,
+                running.ref,
+                running.netns,
+                container,
+                running.volumes.directory,
+                self.context.shared,
+                self.context.hook_rules(),
             )
             self._sessions[uid] = Session(running, container, launcher)
             self.context.launchers[uid] = launcher
         return self._sessions[uid]
 
-    async def connect(self, vmi: Object, session: Session) -> PodInterfaces:
-        """Phase 1 of the network, then a launcher with all its sidecars; each step once."""
+    async def connect(self, vmi: Object, session: Session) -> PodInterfaces | None:
+        """Phase 1 of the network, then a launcher with all its sidecars; each step once.
+
+        None while the launcher is not there yet, whose coming brings the next reconcile: the VMI may be deleted
+        meanwhile. Raises PodNetworkSetupError, HookCollectError or LauncherNotReadyError.
+        """
         if session.cache is None:
             registered = self.context.registered()
-            session.cache = await setup_pod_network(self.node, session.launcher.netns, vmi, registered)
-        if not session.collected:
-            patience = self.context.facts.command_socket_seconds
-            await session.launcher.wait_ready(patience)
-            await session.launcher.collect_sidecars(self._sidecar_count(vmi), patience)
-            session.collected = True
+            quiet = self.context.facts.managed_tap_arp_ignore
+            session.cache = await setup_pod_network(
+                self.node, session.launcher.netns, vmi, registered, arp_ignore=quiet
+            )
+        if session.launching is None:
+            key = Key(vmi["metadata"]["namespace"], vmi["metadata"]["name"])
+            session.launching = asyncio.create_task(self._launch(vmi, session))
+            session.launching.add_done_callback(lambda _: self.controller.enqueue(key))
+        if not session.launching.done():
+            return None
+        session.launching.result()
         return session.cache
+
+    async def _launch(self, vmi: Object, session: Session) -> None:
+        """Wait for the launcher as long as virt-handler does, which is less long than the launcher for its sidecars."""
+        patience = self.context.facts.command_socket_seconds
+        try:
+            async with asyncio.timeout(patience):
+                await session.launcher.wait_ready(patience)
+                await session.launcher.collect_sidecars(self._sidecar_count(vmi), _LAUNCHER_SECONDS)
+        except TimeoutError as error:
+            raise LauncherNotReadyError(f"no command socket within {patience:g} s") from error
 
     def _sidecar_count(self, vmi: Object) -> int:
         registered = self.context.registered()

@@ -79,6 +79,8 @@ class VirtHandler(NodeAgent):
         await self.update(vmi, lambda obj: put_migratable(obj, registered, self.context.facts))
         try:
             cache = await self.connect(vmi, session)
+            if cache is None:
+                return None
             await session.launcher.start_domain(vmi, cache, self.context.guest_of(vmi))
         except SyncError as error:
             await self.sync_failed(vmi, error.sync_message)
@@ -142,8 +144,9 @@ class VirtHandler(NodeAgent):
 
     async def _stop(self, vmi: Object, session: Session) -> float | None:
         session.ending = True
-        if session.outgoing is not None:
-            session.outgoing.cancel()
+        for task in (session.launching, session.outgoing):
+            if task is not None:
+                task.cancel()
         forced = False
         if session.domain_up:
             await self.events.normal(vmi, "ShuttingDown", "Signaled Graceful Shutdown")

@@ -13,7 +13,9 @@ from conformance.sandbox.client import MIGRATIONS, PODS, VMIS, ApiClient, Object
 from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder
 from conformance.sandbox.kubevirt import conditions, spec
-from conformance.sandbox.kubevirt.template import RenderError, TemplateService, memory_overhead
+from conformance.sandbox.kubevirt.networkinfo import NETWORK_INFO_ANNOTATION, network_info
+from conformance.sandbox.kubevirt.resources import memory_overhead
+from conformance.sandbox.kubevirt.template import RenderError, TemplateService
 from conformance.sandbox.kubevirt.vmis import current_pod, pods_of
 
 FINALIZER: Final = "kubevirt.io/migrationJobFinalize"
@@ -139,8 +141,10 @@ class MigrationController:
         target = self._target(migration)
         if target is None or _ended(target):
             return await self._fail(migration, vmi, "Migration failed because target pod shutdown during migration")
+        if self._template.facts.network_info_on_target:
+            await self._write_network_info(vmi, target)
         source = current_pod(self._pods, vmi)
-        meta = vmi["metadata"]
+        meta, overhead = vmi["metadata"], memory_overhead(target)
 
         def change(obj: Object) -> None:
             obj["metadata"].setdefault("labels", {})["kubevirt.io/migrationTargetNodeName"] = target["spec"]["nodeName"]
@@ -151,14 +155,19 @@ class MigrationController:
                 "sourcePod": source["metadata"]["name"] if source else "",
                 "targetNode": target["spec"]["nodeName"],
                 "targetPod": target["metadata"]["name"],
-                "targetMemoryOverhead": memory_overhead(target),
-            }
+            } | ({"targetMemoryOverhead": overhead} if overhead else {})
 
         await self._client.mutate(VMIS, meta["namespace"], meta["name"], change)
         message = "Migration target pod is ready for preparation by virt-handler."
         await self._events.normal(migration, "SuccessfulHandOver", message)
         await self._enter(migration, "PreparingTarget")
         return None
+
+    async def _write_network_info(self, vmi: Object, target: Object) -> None:
+        registered = spec.registrations(next(iter(self._kubevirts), None))
+        if info := network_info(vmi, target, registered, self._template.facts):
+            meta, patch = target["metadata"], {"metadata": {"annotations": {NETWORK_INFO_ANNOTATION: info}}}
+            await self._client.merge(PODS, meta["namespace"], meta["name"], patch)
 
     async def _follow(self, migration: Object, vmi: Object) -> float | None:
         """PreparingTarget, TargetReady and Running follow what the handlers write into the VMI."""

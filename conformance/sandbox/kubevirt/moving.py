@@ -61,6 +61,8 @@ class Mover:
         handler = self._handler
         try:
             cache = await handler.connect(vmi, session)
+            if cache is None:
+                return None
             await session.launcher.prepare_target(vmi, cache, handler.context.guest_of(vmi))
         except PodNetworkSetupError as error:
             message = f"failed to configure vmi network for migration target: {error}"
@@ -111,9 +113,16 @@ class Mover:
         handler.controller.enqueue(Key(vmi["metadata"]["namespace"], vmi["metadata"]["name"]))
 
     async def _finalize(self, vmi: Object, session: Session, names: list[str]) -> bool:
+        """Refresh the links; False when that keeps the migration from being completed."""
+        facts = self._handler.context.facts
+        if facts.link_refresh_seconds is None:
+            return True
         try:
-            await session.launcher.refresh_links(names)
+            await session.launcher.refresh_links(names, facts.link_refresh_seconds)
         except LauncherError as error:
+            if not facts.link_refresh_error_ends:
+                log.warning("%s: link refresh: %s", vmi["metadata"]["name"], error)
+                return True
             message = (
                 f'failed to finalize migration: server error. command FinalizeVirtualMachineMigration failed: "{error}"'
             )

@@ -6,12 +6,13 @@ Sources: KubeVirt `pkg/network/{vmispec,namescheme,netbinding}`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from conformance.sandbox.client import Object
 
 CORE_METHODS: Final = ("bridge", "masquerade", "sriov", "passtBinding", "slirp", "macvtap", "passt")
+_POD_BRIDGE_MIGRATION: Final = "kubevirt.io/allow-pod-bridge-network-live-migration"
 Registrations = Mapping[str, Mapping[str, Any]]
 """`spec.configuration.network.binding` of the KubeVirt CR."""
 
@@ -63,6 +64,14 @@ def registrations(kubevirt: Object | None) -> dict[str, Object]:
     return found
 
 
+def attached(registered: Registrations, attachments: Collection[str]) -> Registrations:
+    """The registrations with only those values of domainAttachmentType that have an effect."""
+    return {
+        name: {key: value for key, value in binding.items() if key != "domainAttachmentType" or value in attachments}
+        for name, binding in registered.items()
+    }
+
+
 def namespaced_name(reference: str, default_namespace: str) -> tuple[str, str]:
     """`name` or `namespace/name` as (namespace, name)."""
     namespace, slash, name = reference.partition("/")
@@ -77,6 +86,8 @@ def is_migratable(vmi: Object, registered: Registrations) -> bool:
     name = binding_name(interface)
     if name is not None:
         return registered.get(name, {}).get("migration") is not None
+    if "bridge" in interface:
+        return _POD_BRIDGE_MIGRATION in (vmi["metadata"].get("annotations") or {})
     return "masquerade" in interface or "passtBinding" in interface
 
 

@@ -7,24 +7,33 @@ shapes as recorded on v1.9.0.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from conformance.sandbox.client import Object
-from conformance.sandbox.kubevirt import quantity, spec
+from conformance.sandbox.kubevirt import spec
 from conformance.sandbox.kubevirt.facts import VersionFacts
+from conformance.sandbox.kubevirt.networkinfo import (
+    DEVICE_INFO,
+    NETWORK_INFO_MOUNT,
+    NETWORK_INFO_VOLUME,
+    wants_network_info,
+)
+from conformance.sandbox.kubevirt.resources import (
+    OVERHEAD_ANNOTATION,
+    compute_resources,
+    disk_resources,
+    overhead_bytes,
+    sidecar_resources,
+)
 
 NETWORKS_ANNOTATION: Final = "k8s.v1.cni.cncf.io/networks"
 DEFAULT_NETWORK_ANNOTATION: Final = "v1.multus-cni.io/default-network"
-OVERHEAD_ANNOTATION: Final = "kubevirt.io/memory-overhead-bytes"
 HOOK_SOCKETS: Final = "/var/run/kubevirt-hooks"
 _RUN: Final = "/var/run/kubevirt"
 _PRIVATE: Final = "/var/run/kubevirt-private"
 _EPHEMERAL: Final = "/var/run/kubevirt-ephemeral-disks"
-_OVERHEAD_BYTES: Final = 281411584
-"""What v1.9.0 added to a guest of 192 MiB with one vCPU (`kubevirt.io/memory-overhead-bytes`)."""
-_PASST_OVERHEAD_BYTES: Final = 250 * 2**20
 _GRACE_MARGIN_SECONDS: Final = 30
 _LAUNCHER_MARGIN_SECONDS: Final = 15
 _XDG: Final = [
@@ -52,7 +61,7 @@ class TemplateService:
         """The Pod for `vmi`; `RenderError` with KubeVirt's text."""
         await self._require_network_nads(vmi)
         sidecars = self._sidecars(vmi, registered)
-        overhead = _OVERHEAD_BYTES + _plugin_overhead(vmi, registered)
+        overhead = overhead_bytes(vmi, registered, self.facts)
         meta = vmi["metadata"]
         return {
             "apiVersion": "v1",
@@ -65,10 +74,10 @@ class TemplateService:
                 "ownerReferences": [_owner(vmi)],
             },
             "spec": {
-                "volumes": _volumes(with_sidecars=bool(sidecars)),
+                "volumes": _volumes(with_sidecars=bool(sidecars), with_info=wants_network_info(vmi, registered)),
                 "initContainers": self._init_containers(vmi),
                 "containers": [
-                    self._compute(vmi, len(sidecars), overhead),
+                    self._compute(vmi, registered, len(sidecars), overhead),
                     *self._disks(vmi, init=False),
                     *sidecars,
                 ],
@@ -124,25 +133,26 @@ class TemplateService:
         for name in dict.fromkeys(name for _, name in spec.plugin_interfaces(vmi)):
             if name not in registered:
                 raise RenderError(self.facts.unknown_binding.format(name=name))
-            if image := registered[name].get("sidecarImage"):
-                containers.append(self._sidecar(f"hook-sidecar-{len(containers)}", image, name))
+            if registered[name].get("sidecarImage"):
+                containers.append(self._sidecar(vmi, f"hook-sidecar-{len(containers)}", name, registered[name]))
         return containers
 
-    def _sidecar(self, name: str, image: str, binding: str) -> Object:
+    def _sidecar(self, vmi: Object, name: str, binding: str, registration: Mapping[str, Any]) -> Object:
         mount = {"name": "hook-sidecar-sockets", "mountPath": HOOK_SOCKETS}
         env = [*_XDG]
         if self.facts.sidecar_sub_path:
             mount["subPath"] = name
+        mounts = [mount, NETWORK_INFO_MOUNT] if registration.get("downwardAPI") == DEVICE_INFO else [mount]
         if self.facts.sidecar_container_name:
             env.append({"name": "CONTAINER_NAME", "value": name})
         if self.facts.sidecar_plugin_name:
             env.append({"name": "NETWORK_BINDING_PLUGIN_NAME", "value": binding})
         return {
             "name": name,
-            "image": image,
+            "image": registration["sidecarImage"],
             "env": env,
-            "resources": {},
-            "volumeMounts": [mount],
+            "resources": sidecar_resources(vmi),
+            "volumeMounts": mounts,
             "imagePullPolicy": "IfNotPresent",
             "securityContext": _security_context(),
         }
@@ -161,11 +171,14 @@ class TemplateService:
         annotations = {
             "kubectl.kubernetes.io/default-container": "compute",
             "kubevirt.io/domain": vmi["metadata"]["name"],
-            OVERHEAD_ANNOTATION: str(overhead),
             "kubevirt.io/migrationTransportUnix": "true",
+        }
+        later = {
+            OVERHEAD_ANNOTATION: str(overhead),
             "kubevirt.io/pci-topology-version": "v3",
             "descheduler.alpha.kubernetes.io/request-evict-only": "",
         }
+        annotations |= {name: later[name] for name in self.facts.launcher_annotations}
         return annotations | network_annotations(vmi, registered)
 
     def _init_containers(self, vmi: Object) -> list[Object]:
@@ -198,10 +211,7 @@ class TemplateService:
                     "image": volume["containerDisk"]["image"],
                     "command": ["/usr/bin/container-disk"],
                     "args": ["--no-op"] if init else ["--copy-path", f"{data}/disk_{index}"],
-                    "resources": {
-                        "limits": {"cpu": "10m", "memory": "40M"},
-                        "requests": {"cpu": "1m", "ephemeral-storage": "50M", "memory": "1M"},
-                    },
+                    "resources": disk_resources(vmi),
                     "volumeMounts": [
                         {"name": "container-disks", "mountPath": data},
                         {"name": "virt-bin-share-dir", "mountPath": "/usr/bin"},
@@ -212,7 +222,7 @@ class TemplateService:
             )
         return containers
 
-    def _compute(self, vmi: Object, sidecars: int, overhead: int) -> Object:
+    def _compute(self, vmi: Object, registered: spec.Registrations, sidecars: int, overhead: int) -> Object:
         meta = vmi["metadata"]
         command = ["/usr/bin/virt-launcher-monitor", "--qemu-timeout", "240s", "--name", meta["name"]]
         command += ["--uid", meta["uid"], "--namespace", meta["namespace"]]
@@ -222,7 +232,6 @@ class TemplateService:
         command += ["--hook-sidecars", str(sidecars), "--run-as-nonroot", "--allow-emulation"]
         context = _security_context()
         context["capabilities"] = {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]}
-        memory = quantity.to_kibibytes(_guest_memory(vmi) + overhead)
         container: Object = {
             "name": "compute",
             "image": self.launcher_image,
@@ -234,16 +243,8 @@ class TemplateService:
                     "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
                 },
             ],
-            "resources": {
-                "limits": {"devices.kubevirt.io/tun": "1"},
-                "requests": {
-                    "cpu": "100m",
-                    "devices.kubevirt.io/tun": "1",
-                    "ephemeral-storage": "50M",
-                    "memory": memory,
-                },
-            },
-            "volumeMounts": _compute_mounts(with_sidecars=sidecars > 0),
+            "resources": compute_resources(vmi, overhead),
+            "volumeMounts": _compute_mounts(sidecars > 0, wants_network_info(vmi, registered)),
             "imagePullPolicy": "IfNotPresent",
             "securityContext": context,
         }
@@ -277,28 +278,6 @@ def network_annotations(vmi: Object, registered: spec.Registrations) -> dict[str
     if elements:
         annotations[NETWORKS_ANNOTATION] = json.dumps(elements, separators=(",", ":"))
     return annotations
-
-
-def memory_overhead(pod: Object) -> str:
-    """The overhead that a launcher pod was rendered with, as a quantity."""
-    return quantity.to_kibibytes(int(pod["metadata"]["annotations"][OVERHEAD_ANNOTATION]))
-
-
-def _guest_memory(vmi: Object) -> int:
-    domain = vmi["spec"]["domain"]
-    requested = (domain.get("resources") or {}).get("requests", {}).get("memory")
-    return quantity.to_bytes(requested or (domain.get("memory") or {}).get("guest") or "256Mi")
-
-
-def _plugin_overhead(vmi: Object, registered: spec.Registrations) -> int:
-    """Bytes: each distinct plugin's overhead once, and core passt's own."""
-    total = 0
-    for name in {name for _, name in spec.plugin_interfaces(vmi)}:
-        requests = ((registered.get(name) or {}).get("computeResourceOverhead") or {}).get("requests") or {}
-        total += quantity.to_bytes(requests.get("memory", 0))
-    if any("passtBinding" in interface for interface in spec.interfaces(vmi)):
-        total += _PASST_OVERHEAD_BYTES
-    return total
 
 
 def _grace(vmi: Object) -> int:
@@ -335,13 +314,14 @@ def _container_ports(vmi: Object) -> list[Object]:
     ]
 
 
-def _volumes(*, with_sidecars: bool) -> list[Object]:
+def _volumes(*, with_sidecars: bool, with_info: bool) -> list[Object]:
     names = ["private", "public", "sockets", "virt-bin-share-dir", "libvirt-runtime", "ephemeral-disks"]
     names += ["container-disks", *(["hook-sidecar-sockets"] if with_sidecars else []), "hotplug-disks"]
-    return [{"name": name, "emptyDir": {}} for name in names]
+    volumes: list[Object] = [{"name": name, "emptyDir": {}} for name in names]
+    return [*volumes, NETWORK_INFO_VOLUME] if with_info else volumes
 
 
-def _compute_mounts(*, with_sidecars: bool) -> list[Object]:
+def _compute_mounts(with_sidecars: bool, with_info: bool) -> list[Object]:
     mounts = {
         "private": _PRIVATE,
         "public": _RUN,
@@ -353,8 +333,9 @@ def _compute_mounts(*, with_sidecars: bool) -> list[Object]:
         "hotplug-disks": f"{_RUN}/hotplug-disks",
     }
     wanted = {name: path for name, path in mounts.items() if with_sidecars or name != "hook-sidecar-sockets"}
-    return [
+    listed: list[Object] = [
         {"name": name, "mountPath": path}
         | ({"mountPropagation": "HostToContainer"} if name in ("container-disks", "hotplug-disks") else {})
         for name, path in wanted.items()
     ]
+    return [*listed, NETWORK_INFO_MOUNT] if with_info else listed

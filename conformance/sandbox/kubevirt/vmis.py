@@ -8,7 +8,10 @@ from conformance.sandbox.client import PODS, VMIS, ApiClient, Object
 from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder, timestamp
 from conformance.sandbox.kubevirt import conditions, spec
+from conformance.sandbox.kubevirt.facts import VersionFacts
+from conformance.sandbox.kubevirt.networkinfo import NETWORK_INFO_ANNOTATION, network_info
 from conformance.sandbox.kubevirt.template import RenderError, TemplateService
+from conformance.sandbox.kubevirt.vmistatus import served_fields
 
 FINALIZER: Final = "kubevirt.io/foregroundDeleteVirtualMachine"
 UNPAUSED: Final = "kubevirt.io/virtual-machine-unpaused"
@@ -81,6 +84,7 @@ class VmiController:
         if pod is None:
             return await self._create_pod(vmi) if phase == "Pending" else await self._lost(vmi)
         await self._unpause_gate(vmi, pod)
+        await self._write_network_info(vmi, pod)
         followed = await self._client.mutate(VMIS, *key, lambda obj: self._follow(obj, pod))
         await self._label_pod(followed, pod)
         return None
@@ -90,6 +94,14 @@ class VmiController:
         node, meta = vmi["metadata"].get("labels", {}).get(_NODE_LABEL), pod["metadata"]
         if node and pod["spec"].get("nodeName") == node and meta.get("labels", {}).get(_NODE_LABEL) != node:
             patch = {"metadata": {"labels": {_NODE_LABEL: node}}}
+            await self._client.merge(PODS, meta["namespace"], meta["name"], patch)
+
+    async def _write_network_info(self, vmi: Object, pod: Object) -> None:
+        """Tell the pod's sidecars what its networks are, once Multus has said so."""
+        registered = spec.registrations(next(iter(self._kubevirts), None))
+        info, meta = network_info(vmi, pod, registered, self._template.facts), pod["metadata"]
+        if info is not None and meta.get("annotations", {}).get(NETWORK_INFO_ANNOTATION) != info:
+            patch = {"metadata": {"annotations": {NETWORK_INFO_ANNOTATION: info}}}
             await self._client.merge(PODS, meta["namespace"], meta["name"], patch)
 
     async def _create_pod(self, vmi: Object) -> float | None:
@@ -151,9 +163,9 @@ class VmiController:
         elif conditions.is_true(pod, "Ready"):
             conditions.drop(vmi, "Synchronized")
             status["nodeName"] = pod["spec"]["nodeName"]
-            status["qosClass"] = "Burstable"
+            status["qosClass"] = pod_status.get("qosClass", "Burstable")
             status["migrationTransport"] = "Unix"
-            status["interfaces"] = _scheduled_interfaces(vmi, pod)
+            status["interfaces"] = _scheduled_interfaces(vmi, self._template.facts)
             vmi["metadata"].setdefault("labels", {})[_NODE_LABEL] = pod["spec"]["nodeName"]
             conditions.enter_phase(vmi, "Scheduled")
 
@@ -233,7 +245,7 @@ def _image_problem(pod: Object) -> tuple[str, str] | None:
     return None
 
 
-def _scheduled_interfaces(vmi: Object, pod: Object) -> list[Object]:
+def _scheduled_interfaces(vmi: Object, facts: VersionFacts) -> list[Object]:
     """status.interfaces before the domain exists: names, and who reported secondary ones."""
     networks, found = spec.networks(vmi), []
     for interface in spec.interfaces(vmi):
@@ -243,7 +255,8 @@ def _scheduled_interfaces(vmi: Object, pod: Object) -> list[Object]:
         if not spec.is_primary(network):
             entry["infoSource"] = "multus-status"
         found.append(entry)
-    return sorted(found, key=lambda entry: entry["podInterfaceName"] != "eth0")
+    found.sort(key=lambda entry: entry["podInterfaceName"] != "eth0")
+    return [served_fields(entry, facts) for entry in found]
 
 
 def _migrated_away(vmi: Object, pod: Object) -> bool:

@@ -29,11 +29,16 @@ def interface_status(
         entries.append(_entry(interface["name"], network, nic, cache))
     entries.sort(key=lambda entry: entry["podInterfaceName"] != "eth0")
     entries += [{"name": name} | _domain_part(nic, "domain") for name, nic in by_name.items()]
+    return [served_fields(entry, facts) for entry in entries]
+
+
+def served_fields(entry: Object, facts: VersionFacts) -> Object:
+    """An entry of status.interfaces without what the version does not have."""
     absent = {
         *(() if facts.pod_interface_name else ("podInterfaceName",)),
         *(() if facts.link_state_status else ("linkState",)),
     }
-    return [{key: value for key, value in entry.items() if key not in absent} for entry in entries]
+    return {key: value for key, value in entry.items() if key not in absent}
 
 
 def _entry(name: str, network: Object, nic: DomainInterface | None, cache: PodInterfaces) -> Object:

@@ -10,9 +10,6 @@ from conformance.sandbox.launcher.domain import parse_domain
 from conformance.sandbox.launcher.errors import LibvirtError
 from conformance.sandbox.launcher.libvirt import Libvirt
 
-REFRESH_SECONDS = 0.1
-"""How long KubeVirt leaves the link down: shorter, and some guests see neither change."""
-
 _USER_ALIAS = "ua-"
 _FLAGS = ("--live", "--config")
 
@@ -34,8 +31,8 @@ def interfaces_of(domain_xml: str) -> list[DomainInterface]:
     return [_describe(element) for element in _elements(domain_xml)]
 
 
-async def refresh_links(libvirt: Libvirt, domain: str, names: Iterable[str]) -> list[str]:
-    """Take the link of each named interface down and, 100 ms later, back to what it was; returns whom it found.
+async def refresh_links(libvirt: Libvirt, domain: str, names: Iterable[str], seconds: float) -> list[str]:
+    """Take the link of each named interface down and, `seconds` later, back to what it was; returns whom it found.
 
     By alias in the live XML, one after the other, as KubeVirt's link-refresh does. An interface that is down stays
     down. Raises LibvirtError `failed to update network <name>, err: ...`.
@@ -47,7 +44,7 @@ async def refresh_links(libvirt: Libvirt, domain: str, names: Iterable[str]) -> 
         if name not in wanted:
             continue
         await _update(libvirt, domain, element, "down", name)
-        await asyncio.sleep(REFRESH_SECONDS)
+        await asyncio.sleep(seconds)
         await _update(libvirt, domain, element, None, name)
         refreshed.append(name)
     return refreshed

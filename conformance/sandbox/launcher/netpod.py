@@ -6,7 +6,7 @@ For a managedTap interface on pod interface P: a bridge k6t-<P> takes P (renamed
 and a tap; a stand-in called P keeps P's MAC, MTU and addresses, so that whoever inspects the pod still finds them.
 KubeVirt's stand-in is a dummy link. Kernels without that driver are common, so here it is a bridge without ports: like
 KubeVirt's it is never set up, sends nothing and answers nothing. Its IPv4 address is local to the namespace all the
-same (as it is on a dummy), hence arp_ignore=1, as KubeVirt sets: no ARP answer for it on any other link.
+same (as it is on a dummy), hence arp_ignore=1, as KubeVirt sets (from 1.5): no ARP answer for it on any other link.
 """
 
 import ipaddress
@@ -45,13 +45,19 @@ class _Link:
 
 
 async def setup_pod_network(
-    node: NodeLike, netns: str, vmi: Mapping[str, object], registrations: Mapping[str, Mapping[str, object]]
+    node: NodeLike,
+    netns: str,
+    vmi: Mapping[str, object],
+    registrations: Mapping[str, Mapping[str, object]],
+    *,
+    arp_ignore: bool = True,
 ) -> PodInterfaces:
     """Prepare the pod's network for the VMI's interfaces and say what was found.
 
     `registrations` is `KubeVirt.spec.configuration.network.binding`; a binding that is not in it is left alone, as is
-    one without an attachment. Raises PodNetworkSetupError with KubeVirt's text, for instance `pod link (eth0) is
-    missing`. It must run once per pod: the addresses are read before the plumbing takes them from P.
+    one without an attachment. `arp_ignore`: whether the pod keeps quiet about the guest's address. Raises
+    PodNetworkSetupError with KubeVirt's text, for instance `pod link (eth0) is missing`. It must run once per pod: the
+    addresses are read before the plumbing takes them from P.
     """
     links = await _read_links(node, netns)
     found: dict[str, PodInterface] = {}
@@ -60,7 +66,7 @@ async def setup_pod_network(
         if record.attachment == "managedTap":
             if not record.exists:
                 raise PodNetworkSetupError(f"pod link ({record.pod_interface}) is missing")
-            await _plumb(node, netns, record, links[record.pod_interface])
+            await _plumb(node, netns, record, links[record.pod_interface], arp_ignore)
         found[record.name] = record
     return PodInterfaces(found)
 
@@ -107,7 +113,7 @@ def _discover(
     )
 
 
-async def _plumb(node: NodeLike, netns: str, record: PodInterface, link: _Link) -> None:
+async def _plumb(node: NodeLike, netns: str, record: PodInterface, link: _Link, arp_ignore: bool) -> None:
     """Bridge, tap and stand-in for one pod interface."""
     pod, nic, bridge = link.name, enslaved_name(link.name), bridge_name(link.name)
     mac = _random_mac()
@@ -126,7 +132,7 @@ async def _plumb(node: NodeLike, netns: str, record: PodInterface, link: _Link) 
         *(f"address add {address} dev {pod}" for address in link.addresses),
     ]
     settings = [f"net.ipv6.conf.{nic}.disable_ipv6=1"]
-    if any("." in address for address in link.addresses):
+    if arp_ignore and any("." in address for address in link.addresses):
         settings.append("net.ipv4.conf.all.arp_ignore=1")
     await _run(node, netns, ["ip", "-batch", "-"], "\n".join(batch) + "\n")
     await _run(node, netns, ["sysctl", "-q", "-w", *settings])
