@@ -61,6 +61,8 @@ log = logging.getLogger(__name__)
 KUBERNETES_VERSION: Final = "v1.36.2"
 LAUNCHER_IMAGE: Final = "quay.io/kubevirt/virt-launcher"
 _ADMISSION: Final = "conformance.sandbox.kubevirt.admission:admit"
+_ROLES: Final = (Path(__file__).parent / "roles.yaml", Path(__file__).parent / "kubevirt" / "roles.yaml")
+_COMPONENT: Final = "kubevirt-sandbox"
 
 
 class ApiServerFailedError(RuntimeError):
@@ -73,7 +75,8 @@ async def run(context: SandboxContext) -> None:
     async with contextlib.AsyncExitStack() as stack:
         guest = await asyncio.to_thread(_guest, context)
         kubeconfig = await stack.enter_async_context(_api_server(context, backend))
-        client = await stack.enter_async_context(ApiClient.connect(kubeconfig, "kubevirt-sandbox"))
+        own = kubeconfig.with_name(f"{_COMPONENT}.kubeconfig")
+        client = await stack.enter_async_context(ApiClient.connect(own, _COMPONENT))
         plane = ControlPlane(context, client, guest)
         await plane.bootstrap()
         stack.push_async_callback(plane.stop)
@@ -87,10 +90,10 @@ async def _api_server(context: SandboxContext, backend: Path) -> AsyncIterator[P
     """The API server's kubeconfig, while it runs."""
     command = [sys.executable, "-m", "conformance.sandbox.apiserver"]
     command += ["--directory", str(context.state.api), "--backend", str(backend), "--admission", _ADMISSION]
-    context.state.api.mkdir(parents=True, exist_ok=True)
-    crds = context.state.api / "definitions.yaml"
-    write_definitions(facts_for(_version(context)), crds)
-    command += ["--server-version", KUBERNETES_VERSION, "--crds", str(crds)]
+    definitions = context.state.api / "definitions.yaml"
+    write_definitions(facts_for(_version(context)), definitions)
+    command += ["--server-version", KUBERNETES_VERSION, "--component", _COMPONENT]
+    command += ["--crds", *(str(path) for path in (definitions, *_ROLES))]
     server = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,

@@ -51,7 +51,7 @@ class Image:
 
 BUILT_IN_IMAGES: tuple[Image, ...] = (
     Image(name="quay.io/kubevirt/fedora-with-test-tooling-container-disk:*", guest="mini"),
-    Image(name="docker.io/library/python:3.13-alpine*", command=("/usr/bin/python3",)),
+    Image(name="docker.io/library/python:*", command=("/usr/bin/python3",)),
 )
 """What any cluster under test would hold; `name` is a shell pattern over the normalised reference."""
 

@@ -1,7 +1,8 @@
 """`python -m conformance.sandbox.apiserver`: serve until SIGTERM, SIGINT or the end of standard input.
 
-Writes `DIRECTORY/admin.kubeconfig` (mode 0600) and prints one line, `ready https://127.0.0.1:PORT`, when requests are
-answered. Standard input is a pipe from the owner: when it closes, the owner is gone and the server ends.
+Writes `DIRECTORY/admin.kubeconfig` (mode 0600), one more for each `--component`, and prints one line,
+`ready https://127.0.0.1:PORT`, when requests are answered. Standard input is a pipe from the owner: when it closes,
+the owner is gone and the server ends.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ import yaml
 from aiohttp import web
 
 from conformance.sandbox.apiserver.admission import admit_everything, load_hook
-from conformance.sandbox.apiserver.auth import allow_everything
 from conformance.sandbox.apiserver.errors import KubeObject, StatusError
 from conformance.sandbox.apiserver.pki import Pki
 from conformance.sandbox.apiserver.server import ApiServer
@@ -38,8 +38,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m conformance.sandbox.apiserver", description=__doc__)
     parser.add_argument("--directory", type=Path, required=True, help="where admin.kubeconfig is written")
     parser.add_argument("--backend", type=Path, required=True, help="UNIX socket of the stream server")
-    parser.add_argument("--crds", type=Path, nargs="*", default=[], help="YAML files with definitions to start with")
+    parser.add_argument("--crds", type=Path, nargs="*", default=[], help="YAML files with objects to start with")
     parser.add_argument("--admission", default="", help="package.module:function that sees every write")
+    parser.add_argument("--component", nargs="*", default=[], help="write NAME.kubeconfig of user system:NAME, too")
     parser.add_argument("--token-file", type=Path, help="CSV of token,user,uid,groups for further users")
     parser.add_argument("--server-version", default=DEFAULT_VERSION, help="the version that /version answers")
     parser.add_argument("--port", type=int, default=0, help="TCP port on 127.0.0.1; 0 takes a free one")
@@ -66,7 +67,6 @@ def build_server(arguments: argparse.Namespace, pki: Pki) -> ApiServer:
     """A server with its definitions loaded. ValueError, OSError or StatusError for bad input."""
     server = ApiServer(
         hook=load_hook(arguments.admission) if arguments.admission else admit_everything,
-        authorizer=allow_everything,
         backend=arguments.backend,
         authority=pki.authority_pem,
         users=read_token_file(arguments.token_file) if arguments.token_file else {},
@@ -89,6 +89,8 @@ async def serve(arguments: argparse.Namespace) -> None:
     await web.SockSite(runner, listener, ssl_context=pki.server_context()).start()
     arguments.directory.mkdir(parents=True, exist_ok=True)
     pki.write_admin_kubeconfig(arguments.directory / ADMIN_KUBECONFIG, url)
+    for name in arguments.component:
+        pki.write_kubeconfig(arguments.directory / f"{name}.kubeconfig", url, f"system:{name}")
     gc.freeze()
     stop = _stop_event()
     print(f"ready {url}", flush=True)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from conformance.sandbox.apiserver.admission import AdmissionRequest, User
-from conformance.sandbox.apiserver.auth import Authorizer, review_attributes
+from conformance.sandbox.apiserver.authorization.reviews import AccessReviews
 from conformance.sandbox.apiserver.errors import KubeObject, StatusError, bad_request
 from conformance.sandbox.apiserver.metadata import now, timestamp
 from conformance.sandbox.apiserver.operations import Operations
@@ -24,13 +24,14 @@ _MIN_TOKEN_SECONDS = 600
 class Actions:
     """What a POST to these does. Every method returns the body of a 201 answer."""
 
-    def __init__(self, operations: Operations, issuer: TokenIssuer, authorizer: Authorizer) -> None:
+    def __init__(self, operations: Operations, issuer: TokenIssuer, reviews: AccessReviews) -> None:
         self._operations = operations
         self._issuer = issuer
-        self._authorizer = authorizer
         self._reviews: dict[str, Callable[[KubeObject, User], KubeObject]] = {
-            "selfsubjectaccessreviews": self._review_self,
-            "subjectaccessreviews": self._review_other,
+            "selfsubjectaccessreviews": reviews.of_self,
+            "subjectaccessreviews": reviews.of_other,
+            "localsubjectaccessreviews": reviews.of_other,
+            "selfsubjectrulesreviews": reviews.rules_of_self,
             "selfsubjectreviews": self._who_am_i,
         }
 
@@ -38,14 +39,6 @@ class Actions:
         """Answer one of the review kinds."""
         status = self._reviews[resource.plural](body, user)
         return {**body, "apiVersion": resource.api_version, "kind": resource.kind, "status": status}
-
-    def _review_self(self, body: KubeObject, user: User) -> KubeObject:
-        return {"allowed": self._authorizer(user, review_attributes(_section(body, "spec")))}
-
-    def _review_other(self, body: KubeObject, user: User) -> KubeObject:
-        spec = _section(body, "spec")
-        subject = User(str(spec.get("user", "")), str(spec.get("uid", "")), tuple(spec.get("groups") or ()))
-        return {"allowed": self._authorizer(subject, review_attributes(spec))}
 
     def _who_am_i(self, body: KubeObject, user: User) -> KubeObject:
         return {"userInfo": {"username": user.name, "uid": user.uid, "groups": list(user.groups)}}

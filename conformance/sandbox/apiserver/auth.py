@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from conformance.sandbox.apiserver.admission import User
 from conformance.sandbox.apiserver.errors import StatusError
@@ -32,12 +32,14 @@ class Attributes:
     path: str = ""
 
 
-Authorizer = Callable[[User, Attributes], bool]
+class Decision(NamedTuple):
+    """An authorizer's answer; `reason` says by what right, where there is one to name."""
+
+    allowed: bool
+    reason: str = ""
 
 
-def allow_everything(user: User, attributes: Attributes) -> bool:
-    """The authorizer of a cluster where every authenticated user may do everything."""
-    return True
+Authorizer = Callable[[User, Attributes], Decision]
 
 
 def forbidden(user: User, attributes: Attributes) -> StatusError:
@@ -90,8 +92,12 @@ class Authenticator:
         account = self._store.get(SERVICE_ACCOUNTS, namespace, name)
         if account is None or account["metadata"]["uid"] != uid:
             return None
-        groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED)
-        return User(claims["sub"], uid, groups)
+        return User(claims["sub"], uid, groups_of_account(namespace))
+
+
+def groups_of_account(namespace: str) -> tuple[str, ...]:
+    """The groups of every ServiceAccount of a namespace."""
+    return "system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED
 
 
 def _by_certificate(certificate: PeerCertificate) -> User | None:
@@ -100,20 +106,3 @@ def _by_certificate(certificate: PeerCertificate) -> User | None:
     names = [value for key, value in pairs if key == "commonName"]
     groups = tuple(value for key, value in pairs if key == "organizationName")
     return User(names[0], groups=(*groups, AUTHENTICATED)) if names else None
-
-
-def review_attributes(spec: Mapping[str, Any]) -> Attributes:
-    """The attributes that an access review asks about."""
-    resource = spec.get("resourceAttributes")
-    if resource:
-        return Attributes(
-            verb=resource.get("verb", ""),
-            group=resource.get("group", ""),
-            version=resource.get("version", ""),
-            resource=resource.get("resource", ""),
-            subresource=resource.get("subresource", ""),
-            namespace=resource.get("namespace", ""),
-            name=resource.get("name", ""),
-        )
-    plain = spec.get("nonResourceAttributes") or {}
-    return Attributes(verb=plain.get("verb", ""), path=plain.get("path", ""))

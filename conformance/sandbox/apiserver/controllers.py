@@ -10,6 +10,8 @@ import base64
 import logging
 from typing import Any
 
+from conformance.sandbox.apiserver.authorization.aggregation import Aggregation
+from conformance.sandbox.apiserver.authorization.policy import CLUSTER_ROLES
 from conformance.sandbox.apiserver.crds import established, resources_of
 from conformance.sandbox.apiserver.errors import KubeObject, StatusError
 from conformance.sandbox.apiserver.kinds import CRD_FINALIZER, CRDS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS
@@ -33,6 +35,7 @@ class Controllers:
         self._store = operations.store
         self._registry = operations.registry
         self._issuer = issuer
+        self._aggregation = Aggregation(operations)
         self._authority = authority
         self._changes: asyncio.Queue[Change] = asyncio.Queue()
         self._uids: set[str] = set()
@@ -72,6 +75,8 @@ class Controllers:
                 self._sync_definition(change)
             elif change.key == SECRETS and change.type == "ADDED":
                 self._fill_token(change.object)
+            elif change.key == CLUSTER_ROLES:
+                self._aggregation.sync()
             if change.type == "DELETED":
                 self._after_removal(change)
             else:

@@ -35,25 +35,27 @@ class Pki:
 
     def write_admin_kubeconfig(self, path: Path, server: str) -> None:
         """A kubeconfig (mode 0600) with a client certificate of group `system:masters`."""
-        client = self._authority.issue_cert(
-            "admin@sandbox.invalid", common_name=ADMIN, organization_name="system:masters"
-        )
+        self.write_kubeconfig(path, server, ADMIN, "system:masters")
+
+    def write_kubeconfig(self, path: Path, server: str, user: str, group: str | None = None) -> None:
+        """A kubeconfig (mode 0600) with a client certificate of a user."""
+        client = self._authority.issue_cert("client@sandbox.invalid", common_name=user, organization_name=group)
         chain = b"".join(blob.bytes() for blob in client.cert_chain_pems)
         credentials = {
             "client-certificate-data": _base64(chain),
             "client-key-data": _base64(client.private_key_pem.bytes()),
         }
-        write_private(path, yaml.safe_dump(self._kubeconfig(server, credentials)))
+        write_private(path, yaml.safe_dump(self._kubeconfig(server, user, credentials)))
 
-    def _kubeconfig(self, server: str, credentials: dict[str, str]) -> dict[str, object]:
+    def _kubeconfig(self, server: str, user: str, credentials: dict[str, str]) -> dict[str, object]:
         cluster = {"server": server, "certificate-authority-data": _base64(self.authority_pem.encode())}
-        context = {"cluster": "sandbox", "user": ADMIN, "namespace": "default"}
+        context = {"cluster": "sandbox", "user": user, "namespace": "default"}
         return {
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "sandbox",
             "clusters": [{"name": "sandbox", "cluster": cluster}],
-            "users": [{"name": ADMIN, "user": credentials}],
+            "users": [{"name": user, "user": credentials}],
             "contexts": [{"name": "sandbox", "context": context}],
         }
 

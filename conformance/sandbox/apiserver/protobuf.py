@@ -83,7 +83,12 @@ _MESSAGES: dict[str, _Message] = {
     "AccessReviewSpec": {
         1: _Field("resourceAttributes", "ResourceAttributes"),
         2: _Field("nonResourceAttributes", "NonResourceAttributes"),
+        3: _Field("user"),
+        4: _Field("groups", repeated=True),
+        6: _Field("uid"),
     },
+    "SelfSubjectRulesReview": {1: _Field("metadata", "ObjectMeta"), 2: _Field("spec", "RulesReviewSpec")},
+    "RulesReviewSpec": {1: _Field("namespace")},
     "ResourceAttributes": {
         1: _Field("namespace"),
         2: _Field("verb"),
@@ -112,7 +117,12 @@ _MESSAGES: dict[str, _Message] = {
     "TypeMeta": {1: _Field("apiVersion"), 2: _Field("kind")},
     "Unknown": {1: _Field("typeMeta", "TypeMeta"), 2: _Field("raw", "bytes")},
 }
-_SAME_SHAPE = {"ClusterRole": "Role", "ClusterRoleBinding": "RoleBinding"}
+_SAME_SHAPE = {
+    "ClusterRole": "Role",
+    "ClusterRoleBinding": "RoleBinding",
+    "SubjectAccessReview": "SelfSubjectAccessReview",
+    "LocalSubjectAccessReview": "SelfSubjectAccessReview",
+}
 
 
 def decode(data: bytes) -> KubeObject:

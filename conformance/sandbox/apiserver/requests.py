@@ -13,7 +13,6 @@ from aiohttp import web
 
 from conformance.sandbox.apiserver import protobuf
 from conformance.sandbox.apiserver.admission import User
-from conformance.sandbox.apiserver.auth import Attributes
 from conformance.sandbox.apiserver.errors import (
     Cause,
     KubeObject,
@@ -42,12 +41,6 @@ class Target:
     plural: str
     name: str
     subresource: str
-
-    def attributes(self, verb: str, path: str) -> Attributes:
-        """What the authorizer is asked."""
-        return Attributes(
-            verb, self.group, self.version, self.plural, self.subresource, self.namespace or "", self.name, path
-        )
 
 
 def path_parts(request: web.BaseRequest) -> list[str]:

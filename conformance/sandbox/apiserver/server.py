@@ -13,7 +13,13 @@ from aiohttp import web
 
 from conformance.sandbox.apiserver.actions import Actions
 from conformance.sandbox.apiserver.admission import AdmissionHook, User
-from conformance.sandbox.apiserver.auth import Attributes, Authenticator, Authorizer, forbidden
+from conformance.sandbox.apiserver.auth import Attributes, Authenticator, forbidden
+from conformance.sandbox.apiserver.authorization.bootstrap import bootstrap_objects
+from conformance.sandbox.apiserver.authorization.escalation import EscalationGuard
+from conformance.sandbox.apiserver.authorization.impersonation import impersonated
+from conformance.sandbox.apiserver.authorization.policy import RbacAuthorizer
+from conformance.sandbox.apiserver.authorization.requests import attributes_of, further_rights
+from conformance.sandbox.apiserver.authorization.reviews import AccessReviews
 from conformance.sandbox.apiserver.builtin import load_builtin
 from conformance.sandbox.apiserver.controllers import Controllers
 from conformance.sandbox.apiserver.discovery import STREAM_GROUP, STREAM_VERSIONS, Discovery
@@ -41,7 +47,6 @@ class ApiServer:
         self,
         *,
         hook: AdmissionHook,
-        authorizer: Authorizer,
         backend: Path,
         authority: str,
         users: dict[str, User],
@@ -49,12 +54,13 @@ class ApiServer:
     ) -> None:
         self.store = Store()
         self.registry = Registry(load_builtin())
-        self._operations = Operations(self.store, self.registry, hook)
+        self._authorizer = RbacAuthorizer(self.store)
+        self._operations = Operations(self.store, self.registry, EscalationGuard(self._authorizer, hook))
         issuer = TokenIssuer()
         self._controllers = Controllers(self._operations, issuer, authority)
         self._authenticator = Authenticator(self.store, issuer, users)
-        self._authorizer = authorizer
-        self._handlers = ResourceHandlers(self._operations, Actions(self._operations, issuer, authorizer))
+        actions = Actions(self._operations, issuer, AccessReviews(self._authorizer))
+        self._handlers = ResourceHandlers(self._operations, actions)
         self._proxy = StreamProxy(backend)
         self._discovery = Discovery(self.registry)
         self._openapi = OpenApi(self.registry)
@@ -62,10 +68,10 @@ class ApiServer:
         self._started = datetime.now(UTC)
 
     def load(self, objects: list[KubeObject]) -> None:
-        """Create the first namespaces and the given objects (definitions), and let the controllers settle."""
+        """Create the first namespaces and roles and the given objects, and let the controllers settle."""
         for name in FIRST_NAMESPACES:
             self._create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        for obj in objects:
+        for obj in [*bootstrap_objects(), *objects]:
             self._create(obj)
         self._controllers.handle_pending()
 
@@ -106,14 +112,19 @@ class ApiServer:
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         certificate = request.transport.get_extra_info("peercert") if request.transport else None
-        user = self._authenticator.authenticate(certificate, request.headers.get("Authorization", ""))
+        sender = self._authenticator.authenticate(certificate, request.headers.get("Authorization", ""))
+        user = impersonated(sender, request.headers, self._authorizer)
         parts = path_parts(request)
         target = parse_target(parts) if parts and parts[0] in ("api", "apis") else None
         if target is None:
             self._authorize(user, Attributes(request.method.lower(), path=request.path))
             return self._plain(request, parts)
         verb = verb_of(request, target)
-        self._authorize(user, target.attributes(verb, request.path))
+        wanted = attributes_of(request, target, verb)
+        self._authorize(user, wanted)
+        for further, refusal in further_rights(request, user, wanted, self.store):
+            if not self._authorizer(user, further).allowed:
+                raise refusal
         if self._is_stream(target):
             return await self._proxy.forward(request, user)
         resource = self.registry.find(target.group, target.version, target.plural)
@@ -124,7 +135,7 @@ class ApiServer:
         return await self._handlers.handle(verb, Call(request, resource, target, user))
 
     def _authorize(self, user: User, attributes: Attributes) -> None:
-        if not self._authorizer(user, attributes):
+        if not self._authorizer(user, attributes).allowed:
             raise forbidden(user, attributes)
 
     def _is_stream(self, target: Target) -> bool:

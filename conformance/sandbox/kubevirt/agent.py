@@ -122,7 +122,7 @@ class NodeAgent:
             registered = self.context.registered()
             quiet = self.context.facts.managed_tap_arp_ignore
             session.cache = await setup_pod_network(
-                self.node, session.launcher.netns, vmi, registered, arp_ignore=quiet
+                self.node, session.launcher.netns, vmi, registered, managed_tap_arp_ignore=quiet
             )
         if session.launching is None:
             key = Key(vmi["metadata"]["namespace"], vmi["metadata"]["name"])

@@ -4,6 +4,7 @@ One libvirtd runs per pod. Its socket lies in a directory that every compute con
 the libvirtd of a migration source reaches that of the target.
 """
 
+import shutil
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,16 @@ from conformance.sandbox.launcher.protocols import PodLike
 
 ENTRY_POINT = "/usr/bin/virt-launcher-monitor"
 DIRECTORY_VARIABLE = "LAUNCHER_DIRECTORY"
+DHCP_PACKAGE = "virt_launcher_dhcp"
+"""The package `launcher.dhcp` as the container's own Python finds it."""
+
 CONSOLES = "/var/run/kubevirt-private"
 EPHEMERAL_DISKS = "/var/run/kubevirt-ephemeral-disks"
 GUESTS = "/run/kubevirt/guests"
 QUIT_SIGNAL = signal.SIGUSR1
 """Tells the entry point to end libvirtd, and then itself, with status 0."""
 
+_PYTHON_PACKAGES = "usr/lib/python3/dist-packages"
 _QEMU_CONF = """\
 # Everything in this container is one user and one cgroup already.
 security_driver = "none"
@@ -91,6 +96,10 @@ def write_compute_layer(directory: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
         path.chmod(mode)
+    package = directory / _PYTHON_PACKAGES / DHCP_PACKAGE
+    package.mkdir(parents=True, exist_ok=True)
+    for module in (Path(__file__).parent / "dhcp").glob("*.py"):
+        shutil.copyfile(module, package / module.name)
     return directory
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from conformance.sandbox.launcher import compute
 from conformance.sandbox.launcher.errors import DomainError
-from conformance.sandbox.launcher.podinterfaces import PodInterface, PodInterfaces
+from conformance.sandbox.launcher.interfacexml import build_interface
+from conformance.sandbox.launcher.podinterfaces import PodInterfaces
 
 QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 CONSOLE_SOCKET = f"{compute.CONSOLES}/virt-serial0"
@@ -22,8 +23,6 @@ MINIMUM_MEMORY = 192 << 20
 
 ET.register_namespace("qemu", QEMU_NAMESPACE)
 
-_VIRTIO = "virtio"
-_PCI = re.compile(r"^([0-9a-f]{4}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])$", re.IGNORECASE)
 _QUANTITY = re.compile(r"^([0-9.]+)(Ki|Mi|Gi|Ti|k|M|G|T)?$")
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS |= {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
@@ -65,37 +64,13 @@ def build_domain(vmi: Mapping[str, object], cache: PodInterfaces, boot: BootFile
     ET.SubElement(root, "clock", offset="utc")
     _text(root, "on_poweroff", "destroy")
     _text(root, "on_reboot", "restart")
-    root.append(_devices(vmi, cache, iso))
+    devices = _devices(vmi, cache, iso)
+    if devices.find("interface[@type='vhostuser']") is not None:
+        backing = ET.SubElement(root, "memoryBacking")
+        ET.SubElement(backing, "source", type="memfd")
+        ET.SubElement(backing, "access", mode="shared")
+    root.append(devices)
     return root
-
-
-def build_interface(interface: Mapping[str, object], pod: PodInterface) -> ET.Element:
-    """The `<interface>` of a tap or managedTap attachment. Raises DomainError for a bad PCI address."""
-    element = ET.Element("interface", type="ethernet")
-    mac = interface.get("macAddress") or pod.mac
-    if mac:
-        ET.SubElement(element, "mac", address=str(mac))
-    ET.SubElement(element, "target", dev=str(pod.target), managed="no")
-    model = str(interface.get("model") or _VIRTIO)
-    ET.SubElement(element, "model", type="virtio-non-transitional" if model == _VIRTIO else model)
-    if model == _VIRTIO and pod.queues > 0:
-        ET.SubElement(element, "driver", name="vhost", queues=str(pod.queues))
-    if pod.mtu is not None:
-        ET.SubElement(element, "mtu", size=str(pod.mtu))
-    ET.SubElement(element, "alias", name=f"ua-{interface['name']}")
-    boot_order = interface.get("bootOrder")
-    if boot_order is None:
-        ET.SubElement(element, "rom", enabled="no")
-    else:
-        ET.SubElement(element, "boot", order=str(boot_order))
-    if interface.get("state") == "down":
-        ET.SubElement(element, "link", state="down")
-    acpi_index = interface.get("acpiIndex")
-    if isinstance(acpi_index, int) and acpi_index > 0:
-        ET.SubElement(element, "acpi", index=str(acpi_index))
-    if pci := interface.get("pciAddress"):
-        element.append(_pci_address(str(interface["name"]), str(pci)))
-    return element
 
 
 def with_placeholder(root: ET.Element) -> ET.Element:
@@ -189,17 +164,6 @@ def _add_console(devices: ET.Element) -> None:
     ET.SubElement(serial, "source", mode="bind", path=CONSOLE_SOCKET)
     ET.SubElement(serial, "log", file=CONSOLE_LOG, append="on")
     ET.SubElement(serial, "target", port="0")
-
-
-def _pci_address(name: str, address: str) -> ET.Element:
-    match = _PCI.match(address)
-    if match is None:
-        raise DomainError(
-            f"failed to configure interface {name}: failed to parse pci address {address}, "
-            "expected <domain>:<bus>:<slot>.<function>"
-        )
-    domain, bus, slot, function = (f"0x{part}" for part in match.groups())
-    return ET.Element("address", type="pci", domain=domain, bus=bus, slot=slot, function=function)
 
 
 def _firmware_uuid(vmi: Mapping[str, object], spec: Mapping[str, object]) -> str:

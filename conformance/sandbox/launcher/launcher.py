@@ -11,6 +11,7 @@ from typing import Literal, cast, get_args
 from conformance.sandbox.guests import GuestImage
 from conformance.sandbox.launcher import compute, links, migration
 from conformance.sandbox.launcher.cloudinit import cloud_init_of, write_iso
+from conformance.sandbox.launcher.dhcpservers import DhcpServers
 from conformance.sandbox.launcher.domain import (
     CONSOLE_LOG,
     CONSOLE_SOCKET,
@@ -62,6 +63,7 @@ class Launcher:
         self.directory = compute.pod_directory(shared, pod)
         self.libvirt = Libvirt(compute_container, self.directory)
         self.hooks = HookManager(volumes / HOOK_VOLUME, rules=hook_rules)
+        self._dhcp = DhcpServers(compute_container)
         self._domain: str | None = None
 
     @property
@@ -213,6 +215,7 @@ class Launcher:
         return await links.set_link_state(self.libvirt, self.domain, interface_name, up=up)
 
     async def _convert(self, vmi: dict[str, object], cache: PodInterfaces, guest: GuestImage) -> ET.Element:
+        await self._dhcp.ensure(cache)
         iso = await self._write_cloud_init(vmi)
         folder = f"{compute.GUESTS}/{guest.digest}"
         boot = BootFiles(

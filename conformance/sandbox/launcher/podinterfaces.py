@@ -5,11 +5,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from conformance.sandbox.launcher.dhcp import Lease
+
 PRIMARY_POD_INTERFACE = "eth0"
 PRIMARY_TAP = "tap0"
 
-Attachment = Literal["tap", "managedTap", "none"]
-"""What core does for the interface: take a link as it is, plumb a tap itself, or leave all to a sidecar."""
+Attachment = Literal["tap", "managedTap", "bridge", "masquerade", "passt", "none"]
+"""What core does for the interface: take a link as it is, plumb a tap itself, its own bindings, or nothing.
+
+The core bindings are bridge, masquerade and passt (`passtBinding`); with "none" all is left to a sidecar.
+"""
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,8 @@ class PodInterface:
 
     `exists` says whether the pod has that interface; then `mac` and `mtu` (bytes) are its own before any plumbing and
     `addresses` its first global IPv4 and IPv6 address, without prefix length, which is what VMI status shows.
-    `target` is the link QEMU attaches to, None when a sidecar takes care. `queues` is 0 without multi-queue.
+    `target` is the link QEMU attaches to, None when there is none. `queues` is 0 without multi-queue. `lease` is what
+    KubeVirt's own DHCP tells the guest; only core bridge and masquerade have one.
     """
 
     name: str
@@ -30,6 +36,7 @@ class PodInterface:
     addresses: tuple[str, ...] = ()
     target: str | None = None
     queues: int = 0
+    lease: Lease | None = None
 
 
 @dataclass(frozen=True)

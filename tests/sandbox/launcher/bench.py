@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -115,9 +116,10 @@ class BenchNode:
         check: bool = True,
         timeout: float = 60,
     ) -> Done:
-        """As `Node.run`."""
+        """As `Node.run`; in a pod with the pod's own tools, which are those of the node root."""
+        own_root = ("nsenter", "--target", str(self.pids[netns]), "--mount", "--") if netns else ()
         process = await asyncio.create_subprocess_exec(
-            *self.enter(netns), *argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            *self.enter(netns), *own_root, *argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         async with asyncio.timeout(timeout):
             stdout, stderr = await process.communicate(input)
@@ -233,6 +235,7 @@ class Bench:
             log=self.directory / "pods" / pod.uid / "compute.log",
         )
         pid = _only_child(process)
+        _wait_for_root(process, pid)
         node.pids[pod.name] = pid
         return Launcher(node, pod, pod.name, Compute(pid), volumes, self.shared)
 
@@ -252,6 +255,16 @@ def _only_child(process: subprocess.Popen[bytes]) -> int:
         children = path.read_text(encoding="ascii").split()
         if children:
             return int(children[0])
+    raise RuntimeError(f"ended at once: {process.args!r}")
+
+
+def _wait_for_root(process: subprocess.Popen[bytes], pid: int) -> None:
+    """Until the pod stands in its own root: commands that enter it find the pod's tools, not those of this machine."""
+    entry_point = Path(f"/proc/{pid}/root{ENTRY_POINT}")
+    while process.poll() is None:
+        if entry_point.exists():
+            return
+        time.sleep(0.005)
     raise RuntimeError(f"ended at once: {process.args!r}")
 
 

@@ -91,8 +91,9 @@ async def check_abort(source: Launcher, target: Launcher) -> None:
     await source.libvirt.call("migrate-setspeed", source.domain, "1")
     moving: asyncio.Queue[Mapping[str, str]] = asyncio.Queue()
     migrating = asyncio.ensure_future(source.migrate_to(target, moving.put_nowait))
-    job = await moving.get()
-    assert "Memory remaining" in job
+    async with asyncio.timeout(20):
+        while "Memory remaining" not in await moving.get():
+            pass
     assert await source.abort_migration()
     with pytest.raises(MigrationError) as caught:
         await migrating

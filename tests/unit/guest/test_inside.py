@@ -89,8 +89,8 @@ def test_dhcpcd_is_found_and_none_is_said_plainly(guest: LocalShell, tmp_path: P
 def limited(request: pytest.FixtureRequest, guest: LocalShell, tmp_path: Path) -> LocalShell:
     """The guest with only one of the tools on its PATH, besides the usual ones."""
     tool = request.param
-    found = sys.executable if tool == "python3" else shutil.which(tool)
-    if found is None and tool != "nc":
+    found = {"python3": sys.executable, "nc": shutil.which("busybox")}.get(tool, shutil.which(tool))
+    if found is None:
         pytest.skip(f"no {tool} here")
     for program in (
         "sh",
@@ -111,7 +111,7 @@ def limited(request: pytest.FixtureRequest, guest: LocalShell, tmp_path: Path) -
         path = shutil.which(program)
         assert path is not None
         (tmp_path / program).symlink_to(path)
-    (tmp_path / tool).symlink_to("/bin/busybox" if tool == "nc" else str(found))
+    (tmp_path / tool).symlink_to(found)
     return LocalShell(*guest.argv[:-2], "env", f"PATH={tmp_path}", "/bin/sh", "-c")
 
 

@@ -7,7 +7,6 @@ import pytest
 from conformance.sandbox.launcher.domain import (
     BootFiles,
     build_domain,
-    build_interface,
     parse_domain,
     parse_quantity,
     to_xml,
@@ -15,6 +14,7 @@ from conformance.sandbox.launcher.domain import (
     with_resources,
 )
 from conformance.sandbox.launcher.errors import DomainError
+from conformance.sandbox.launcher.interfacexml import build_interface
 from conformance.sandbox.launcher.links import interfaces_of
 from conformance.sandbox.launcher.podinterfaces import PodInterface, PodInterfaces
 
@@ -42,6 +42,21 @@ def test_managed_tap_interface_as_recorded() -> None:
     built = build_interface({"name": "default", "pciAddress": "0000:01:00.0"}, TAP)
     wanted = ET.fromstring("".join(line.strip() for line in recorded.splitlines()))
     assert canonical(built) == canonical(wanted)
+
+
+def test_core_passt_interface_as_recorded() -> None:
+    recorded = """<interface type='vhostuser'><mac address='52:54:00:63:7b:e9'/><source dev='eth0'/>
+      <portForward proto='tcp'><range start='80'/></portForward><model type='virtio-non-transitional'/>
+      <backend type='passt' logFile='/var/run/kubevirt/passt.log'/><alias name='ua-default'/>
+      <address type='pci' domain='0x0000' bus='0x01' slot='0x00' function='0x0'/></interface>"""
+    interface = {"name": "default", "macAddress": "52:54:00:63:7b:e9", "pciAddress": "0000:01:00.0"}
+    pod = PodInterface("default", "eth0", "passt", True)
+    built = build_interface(interface | {"ports": [{"port": 80}]}, pod)
+    assert canonical(built) == canonical(ET.fromstring("".join(line.strip() for line in recorded.splitlines())))
+    forwards = [forward.get("proto") for forward in build_interface(interface, pod).findall("portForward")]
+    assert forwards == ["tcp", "udp"], "no list of ports means all of them"
+    root = build_domain(vmi({"name": "default"}), PodInterfaces({"default": pod}), BOOT, None)
+    assert root.find("memoryBacking/access[@mode='shared']") is not None
 
 
 def test_every_field_of_an_interface() -> None:

@@ -5,12 +5,17 @@ import json
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 
 from conformance.sandbox.launcher.errors import PodNetworkSetupError
 from conformance.sandbox.launcher.netpod import attachment_of, setup_pod_network
+from conformance.sandbox.launcher.netpod.masquerade import GuestNetwork, nat_rules
+from conformance.sandbox.launcher.netpod.namespace import Link
+from conformance.sandbox.launcher.netpod.plan import Plan
 from conformance.sandbox.launcher.podinterfaces import (
+    PodInterface,
     bridge_name,
     enslaved_name,
     pod_interface_name,
@@ -45,9 +50,21 @@ def test_the_attachment_must_be_spelled_exactly(registered: str | None, attachme
     assert attachment_of(interface, {}) == "none", "an unregistered binding is no error here"
 
 
-def test_core_bindings_are_refused_by_name() -> None:
-    with pytest.raises(PodNetworkSetupError, match="core binding masquerade is not provided"):
-        attachment_of({"name": "a", "masquerade": {}}, {})
+@pytest.mark.parametrize(
+    ("method", "attachment"), [("masquerade", "masquerade"), ("bridge", "bridge"), ("passtBinding", "passt")]
+)
+def test_core_bindings(method: str, attachment: str) -> None:
+    assert attachment_of({"name": "a", method: {}}, {}) == attachment
+
+
+def test_a_core_binding_that_is_not_provided_is_refused_by_name() -> None:
+    with pytest.raises(PodNetworkSetupError, match="core binding sriov is not provided"):
+        attachment_of({"name": "a", "sriov": {}}, {})
+
+
+def test_an_interface_without_a_binding_has_kubevirts_text() -> None:
+    with pytest.raises(PodNetworkSetupError, match="undefined binding method"):
+        attachment_of({"name": "a"}, {})
 
 
 @dataclass
@@ -116,3 +133,44 @@ def test_the_first_global_address_of_each_family_is_cached() -> None:
     link = {"ifname": "eth0", "mtu": 1500, "address": "02:00:00:00:00:01", "addr_info": addresses}
     cache = asyncio.run(setup_pod_network(FakeNode(link), "p", vmi("passt", {"name": "default", "pod": {}}), {}))
     assert cache["default"].addresses == ("10.244.1.5", "fd00::5")
+
+
+def masquerade_plan(interface: dict[str, object], network: dict[str, object]) -> Plan:
+    record = PodInterface("default", "eth0", "masquerade", True, "02:00:00:00:00:01", 1500, target="tap0")
+    link = Link("eth0", "02:00:00:00:00:01", 1500, ("10.244.1.5/24", "fd00::5/64"))
+    return Plan(record, link, interface, network, 0, "")
+
+
+def rules_of(ports: list[dict[str, object]], version: Literal[4, 6] = 4, **pod: str) -> list[str]:
+    """The rules below the chains, without the words they all begin with."""
+    network: dict[str, object] = {"name": "default", "pod": pod}
+    plan = masquerade_plan({"name": "default", "masquerade": {}, "ports": ports}, network)
+    lines = nat_rules(GuestNetwork.of(version, network), "eth0", "k6t-eth0", plan)
+    return [line.partition(" nat ")[2] for line in lines if line.startswith("add rule")]
+
+
+def test_masquerade_without_ports_forwards_everything() -> None:
+    assert rules_of([]) == [
+        "postrouting ip saddr 10.0.2.2 counter masquerade",
+        'prerouting iifname "eth0" counter jump KUBEVIRT_PREINBOUND',
+        'postrouting oifname "k6t-eth0" counter jump KUBEVIRT_POSTINBOUND',
+        "KUBEVIRT_PREINBOUND counter dnat to 10.0.2.2",
+        "KUBEVIRT_POSTINBOUND ip saddr { 127.0.0.1 } counter snat to 10.0.2.1",
+        "output ip daddr { 127.0.0.1 } counter dnat to 10.0.2.2",
+    ]
+
+
+def test_masquerade_with_ports_forwards_those() -> None:
+    rules = rules_of([{"port": 80}, {"port": 53, "protocol": "UDP"}], version=6)
+    assert rules[3:] == [
+        "KUBEVIRT_PREINBOUND tcp dport 80 counter dnat to fd10:0:2::2",
+        "KUBEVIRT_POSTINBOUND tcp dport 80 ip6 saddr { ::1 } counter snat to fd10:0:2::1",
+        "output ip6 daddr { ::1 } tcp dport 80 counter dnat to fd10:0:2::2",
+        "KUBEVIRT_PREINBOUND udp dport 53 counter dnat to fd10:0:2::2",
+        "KUBEVIRT_POSTINBOUND udp dport 53 ip6 saddr { ::1 } counter snat to fd10:0:2::1",
+        "output ip6 daddr { ::1 } udp dport 53 counter dnat to fd10:0:2::2",
+    ]
+
+
+def test_masquerade_on_a_network_of_the_vmis_own() -> None:
+    assert rules_of([], vmNetworkCIDR="192.168.7.0/28")[0] == "postrouting ip saddr 192.168.7.2 counter masquerade"
