@@ -10,6 +10,7 @@ from conformance.catalogue.catalogue import Catalogue, UnknownRequirementError
 from conformance.model import (
     CORE,
     Binding,
+    Capability,
     DefinitionError,
     ModelError,
     Outcome,
@@ -145,6 +146,8 @@ def _unknown(file: Path, field: str, id_: str, catalogue: Catalogue) -> Problem:
 
 def _undeclared(requirement: Requirement, binding: Binding) -> NotDeclared | None:
     missing = requirement.missing(binding.capabilities)
+    if Capability.PLUGIN.value in missing:
+        return NotDeclared("the requirement is about a registration, which a core binding has not")
     if missing:
         lacking = [term for term in missing if not term.startswith("!")]
         excluded = [term[1:] for term in missing if term.startswith("!")]

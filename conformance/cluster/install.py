@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from conformance.cluster.likeness import difference
 from conformance.cluster.provider import Progress, Provider
+from conformance.cluster.readiness import READY
 from conformance.cluster.rundir import RUN_LABEL
 from conformance.kube.cluster import Cluster
 from conformance.kube.errors import KubeError, WaitError
-from conformance.kube.ledger import Ledger, Undone, undo_all
-from conformance.kube.manifest import CRD, DAEMON_SET, DEPLOYMENT, NAMESPACE, POD, Kind, Manifest, Ref, dig, is_true
+from conformance.kube.ledger import Ledger, Record, Undone, undo_all
+from conformance.kube.manifest import CRD, NAMESPACE, POD, Kind, Manifest, Ref, dig
 from conformance.kube.outcome import EnvironmentFault
 from conformance.kube.pods import pod_logs
 from conformance.kube.registration import UNDO, Registration, undo_registration
@@ -17,28 +19,46 @@ from conformance.kube.timeouts import Deadline, Timeouts
 from conformance.kube.wait import wait_for, wait_gone
 from conformance.model import Binding
 
+_NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
+
 
 class InstallationFailed(EnvironmentFault):
     """The binding's own manifests do not come up: nothing can be said about its behaviour. Names object and cause."""
 
 
 class Installation:
-    """One binding on one cluster. ``cluster`` must have a ledger: what is installed is undone by it."""
+    """One binding on one cluster. ``cluster`` must have a ledger: what is installed is undone by it.
 
-    def __init__(self, cluster: Cluster, provider: Provider, binding: Binding, run_id: str, timeouts: Timeouts) -> None:
+    ``installed`` says that an administrator has applied the manifests: they are only waited for.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        provider: Provider,
+        binding: Binding,
+        run_id: str,
+        timeouts: Timeouts,
+        *,
+        installed: bool = False,
+    ) -> None:
         self._cluster, self._provider, self._binding = cluster, provider, binding
-        self._run_id, self._timeouts = run_id, timeouts
+        self._run_id, self._timeouts, self._installed = run_id, timeouts, installed
 
     def install(self, progress: Progress) -> None:
-        """Load the artifacts, apply the manifests in order and wait for them, then register the name."""
+        """Load the artifacts, apply the manifests in order and wait for them, on every node where they have pods."""
         progress("loading the binding's artifacts")
         self._provider.load_artifacts(self._binding)
-        for manifest in self._binding.manifests:
+        for manifest in () if self._installed else self._binding.manifests:
             self._apply(manifest, progress)
         for manifest in self._binding.manifests:
             self._wait_ready(Ref.of(manifest), progress)
-        progress(f"registering {self._binding.name}")
-        Registration(self._cluster, self._binding.name).apply(self._binding.registration.to_dict())
+
+    def register(self, registrar: Cluster, progress: Progress) -> None:
+        """Register the name; ``registrar`` must have a ledger. One of KubeVirt's own bindings is registered nowhere."""
+        if self._binding.registration is not None:
+            progress(f"registering {self._binding.name}")
+            Registration(registrar, self._binding.name).apply(self._binding.registration.to_dict())
 
     def _apply(self, manifest: Manifest, progress: Progress) -> None:
         labelled = dict(manifest)
@@ -46,14 +66,33 @@ class Installation:
         labelled["metadata"] = {**manifest["metadata"], "labels": labels}
         progress(f"applying {Ref.of(labelled)}")
         try:
-            self._cluster.apply(labelled)
+            if not self._is_there(manifest):
+                self._cluster.apply(labelled)
         except KubeError as error:
             raise InstallationFailed(f"manifest of {self._binding.source}: {error}") from error
         if Kind.of(manifest) == CRD:
             self._wait_ready(Ref.of(manifest), progress)
 
+    def _is_there(self, manifest: Manifest) -> bool:
+        """Whether somebody has this very object already. Raises InstallationFailed when theirs is another."""
+        ref = Ref.of(manifest)
+        found = self._cluster.find(ref) or {}
+        run = dig(found, "metadata", "labels", RUN_LABEL)
+        if not found or run == self._run_id:
+            return False
+        if run:
+            raise InstallationFailed(
+                f"{ref} belongs to run {run}: wait for its end or, if it was killed, `binding-conformance sweep`"
+            )
+        if wrong := difference(found, manifest):
+            raise InstallationFailed(
+                f"{ref} is there already, is not ours to change, and differs from the definition's at {wrong}: "
+                "remove it, or give the definition's another name"
+            )
+        return True
+
     def _wait_ready(self, ref: Ref, progress: Progress) -> None:
-        ready = _READY.get(ref.kind)
+        ready = READY.get(ref.kind)
         if ready is None:
             return
         progress(f"waiting for {ref}")
@@ -69,45 +108,45 @@ class Installation:
             raise InstallationFailed(f"{error}\n{self._complaints(ref)}") from error
 
     def _complaints(self, ref: Ref) -> str:
-        """Why its pods are not ready: container states and the last lines of their logs."""
+        """Why its pods are not ready: container states, images that cannot be had, the last lines of their logs."""
         lines: list[str] = []
         owner = self._cluster.find(ref) or {}
         labels = ",".join(f"{k}={v}" for k, v in dig(owner, "spec", "selector", "matchLabels", default={}).items())
         for pod in self._cluster.list(POD, ref.namespace, labels=labels or None).items:
-            for status in dig(pod, "status", "containerStatuses", default=[]):
-                if status.get("ready"):
-                    continue
-                name = dig(pod, "metadata", "name")
-                lines.append(f"  pod {name} on {dig(pod, 'spec', 'nodeName')}: {status['name']} {status.get('state')}")
-                try:
-                    lines.append(pod_logs(self._cluster, ref.namespace, name, status["name"], tail=10))
-                except KubeError as error:
-                    lines.append(f"  (no log: {error})")
+            statuses = [
+                *dig(pod, "status", "initContainerStatuses", default=[]),
+                *dig(pod, "status", "containerStatuses", default=[]),
+            ]
+            for status in statuses:
+                if not status.get("ready"):
+                    lines += self._complaint(pod, status)
         return "\n".join(lines)
 
+    def _complaint(self, pod: Manifest, status: Manifest) -> list[str]:
+        name, namespace = dig(pod, "metadata", "name"), dig(pod, "metadata", "namespace")
+        where = f"  pod {name} on {dig(pod, 'spec', 'nodeName', default='no node')}: container {status['name']}"
+        waiting = dig(status, "state", "waiting", default={})
+        if waiting.get("reason") in _NO_IMAGE:
+            image = f"image {status.get('image')} cannot be had: {waiting['reason']} {waiting.get('message', '')}"
+            return [f"{where}: {image}".rstrip(), "    fix: make that registry reachable from the node, or mirror it"]
+        lines = [f"{where}: {status.get('state')}"]
+        try:
+            lines.append(pod_logs(self._cluster, namespace, name, status["name"], tail=10))
+        except KubeError as error:
+            lines.append(f"  (no log: {error})")
+        return lines
 
-def undo(cluster: Cluster, ledger: Ledger, timeouts: Timeouts) -> Undone:
-    """Undo everything in a ledger, in reverse order, following what was deleted until it is gone."""
+
+def undo(by: Callable[[Record], Cluster], ledger: Ledger, timeouts: Timeouts) -> Undone:
+    """Undo everything in a ledger, in reverse order, following what was deleted until it is gone.
+
+    ``by(record)`` is the connection that undoes it.
+    """
     deadline = timeouts.deletion.start()
 
-    def gone(ref: Ref) -> None:
+    def gone(record: Record) -> None:
         left = Deadline.patience(max(5.0, deadline.remaining()))
-        if ref.uid or ref.kind == NAMESPACE:
-            wait_gone(cluster, ref, left)
+        if record.ref.uid or record.ref.kind == NAMESPACE:
+            wait_gone(by(record), record.ref, left)
 
-    return undo_all(ledger, cluster, {UNDO: undo_registration}, gone)
-
-
-def _daemon_set_ready(seen: Manifest) -> bool:
-    status = dig(seen, "status", default={})
-    wanted = status.get("desiredNumberScheduled", 0)
-    observed = status.get("observedGeneration", 0) >= dig(seen, "metadata", "generation", default=0)
-    return bool(observed and wanted > 0 and status.get("numberReady", 0) >= wanted)
-
-
-_READY: dict[Kind, Callable[[Manifest], bool]] = {
-    DAEMON_SET: _daemon_set_ready,
-    DEPLOYMENT: lambda seen: is_true(seen, "Available"),
-    CRD: lambda seen: is_true(seen, "Established"),
-    POD: lambda seen: is_true(seen, "Ready"),
-}
+    return undo_all(ledger, by, {UNDO: undo_registration}, gone)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from conformance.access.logins import Login, Logins
 from conformance.cluster.provider import Mode
 from conformance.guest.keys import GuestKeys
 from conformance.kube.ledger import Ledger
@@ -35,6 +36,17 @@ class RunInfo:
     kubeconfig: str
     context: str | None
     binding: str
+    registrar: str = ""
+    runner: str = ""
+    namespaces: tuple[str, ...] = ()
+
+    def logins(self) -> Logins:
+        """Who undoes the run."""
+        own = Login(self.kubeconfig, self.context)
+        registrar, runner = (
+            Login(file) if file not in ("", self.kubeconfig) else own for file in (self.registrar, self.runner)
+        )
+        return Logins(own, registrar, runner)
 
 
 class RunDirectory:
@@ -70,16 +82,33 @@ class RunDirectory:
             GuestKeys.generate().save(directory)
         return GuestKeys.load(directory)
 
-    def describe(self, mode: Mode, kubeconfig: Path, context: str | None, binding: Path) -> RunInfo:
-        """Write ``run.json`` for this process."""
-        info = RunInfo(self.id, os.getpid(), start_time(os.getpid()), mode, str(kubeconfig), context, str(binding))
+    def name_of(self, purpose: str) -> str:
+        """The name of a namespace of the run: ``kbc-<id>-<purpose>``."""
+        return f"kbc-{self.id}-{purpose}"
+
+    def describe(self, mode: Mode, logins: Logins, binding: Path, namespaces: tuple[str, ...] = ()) -> RunInfo:
+        """Write ``run.json`` for this process: who undoes what the run makes, and where the runner does."""
+        own = logins.installer
+        info = RunInfo(
+            id=self.id,
+            pid=os.getpid(),
+            started=start_time(os.getpid()),
+            mode=mode,
+            kubeconfig=own.kubeconfig,
+            context=own.context,
+            binding=str(binding),
+            registrar=logins.registrar.kubeconfig,
+            runner=logins.runner.kubeconfig,
+            namespaces=namespaces,
+        )
         (self.path / "run.json").write_text(json.dumps(asdict(info)), encoding="utf-8")
         return info
 
     def info(self) -> RunInfo | None:
         """What :meth:`describe` wrote, or None when the run never came that far."""
         try:
-            return RunInfo(**json.loads((self.path / "run.json").read_text(encoding="utf-8")))
+            fields = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+            return RunInfo(**{**fields, "namespaces": tuple(fields.get("namespaces", ()))})
         except (OSError, ValueError, TypeError):
             return None
 

@@ -20,7 +20,7 @@ from conformance.kube.events import events_in
 from conformance.kube.lifecycle import launcher_pods
 from conformance.kube.manifest import MIGRATION, VMI, Manifest, Ref, dig
 from conformance.kube.pods import pod_exec, pod_logs
-from conformance.kube.registration import find_kubevirt
+from conformance.kube.registry import find_kubevirt
 from conformance.kube.vmi import VmiView
 
 MISSING = "not-collected.txt"

@@ -125,11 +125,14 @@ class Undone:
     failed: tuple[tuple[Record, str], ...]
 
 
-def undo_all(ledger: Ledger, cluster: Cluster, undos: Mapping[str, Undo], gone: Callable[[Ref], None]) -> Undone:
+def undo_all(
+    ledger: Ledger, by: Callable[[Record], Cluster], undos: Mapping[str, Undo], gone: Callable[[Record], None]
+) -> Undone:
     """Undo every open record, last made first; a failure does not stop the others, and its record stays open.
 
-    ``gone(ref)`` follows a deleted object until it has disappeared. It is called before anything is undone that is no
-    object of its own (a registration must outlive the VMs that use it), and at the end.
+    ``by(record)`` is the connection that undoes it; ``gone(record)`` follows a deleted object until it has disappeared.
+    It is called before anything is undone that is no object of its own (a registration must outlive the VMs that use
+    it), and at the end.
     """
     done: list[Record] = []
     failed: list[tuple[Record, str]] = []
@@ -138,17 +141,17 @@ def undo_all(ledger: Ledger, cluster: Cluster, undos: Mapping[str, Undo], gone: 
     def settle() -> None:
         for record in deleted:
             with _noting(record, failed):
-                gone(record.ref)
+                gone(record)
         deleted.clear()
 
     for record in ledger.open_records():
         with _noting(record, failed):
             if record.how == "delete":
-                delete_object(cluster, record)
+                delete_object(by(record), record)
                 deleted.append(record)
             elif record.how in undos:
                 settle()
-                undos[record.how](cluster, record)
+                undos[record.how](by(record), record)
             else:
                 raise KubeError(f"nobody knows how to undo {record.how!r}")
             done.append(record)

@@ -77,13 +77,19 @@ class Requests:
 
     def path(self, kind: Kind, name: str | None, namespace: str | None) -> str:
         """The URL path of a kind or of one object. Raises KindUnknown."""
+        return str(self._resource(kind).path(name=name, namespace=namespace))
+
+    def plural(self, kind: Kind) -> str:
+        """The resource name of a kind, as RBAC knows it. Raises KindUnknown."""
+        return str(self._resource(kind).name)
+
+    def _resource(self, kind: Kind) -> Any:
         try:
-            resource = self._client.resources.get(api_version=kind.api_version, kind=kind.kind)
+            return self._client.resources.get(api_version=kind.api_version, kind=kind.kind)
         except (ResourceNotFoundError, ResourceNotUniqueError) as error:
             raise KindUnknown(
                 f"the cluster does not serve {kind.api_version} {kind.kind}; install what provides it"
             ) from error
-        return str(resource.path(name=name, namespace=namespace))
 
     def send(
         self,

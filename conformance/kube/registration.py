@@ -1,8 +1,9 @@
-"""Registering a binding in the KubeVirt CR, touching nothing but its own key, and taking it back.
+"""Registering a binding, touching nothing but its own key, and taking it back.
 
-Server-side apply with a field manager per binding (``kubevirt-binding-conformance.<name>``): whatever else the CR holds
-is not ours and cannot be changed by us. Taking it back is applying nothing with the same manager. RBAC: ``get`` and
-``patch`` on ``kubevirts``.
+In the KubeVirt CR or, where HCO owns that, in the HyperConverged. Server-side apply with a field manager per binding
+(``kubevirt-binding-conformance.<name>``): whatever else the object holds is not ours and cannot be changed by us.
+Taking it back is applying nothing with the same manager. RBAC: ``get`` and ``patch`` on that object, and ``list`` on
+``kubevirts``, which every authenticated user has.
 """
 
 from __future__ import annotations
@@ -12,19 +13,22 @@ from contextlib import contextmanager
 from typing import Any
 
 from conformance.kube.cluster import FIELD_MANAGER, Cluster
-from conformance.kube.errors import KindUnknown, KubeError, Unusable
+from conformance.kube.errors import KubeError
 from conformance.kube.ledger import Record
-from conformance.kube.manifest import KUBEVIRT, Manifest, Ref, dig
+from conformance.kube.manifest import Manifest, Ref, dig
 from conformance.kube.outcome import EnvironmentFault
+from conformance.kube.registry import Registry, find_registry, path_of
+from conformance.kube.timeouts import Deadline
+from conformance.kube.wait import wait_until
 
 UNDO = "deregister"
-_PATH = ("spec", "configuration", "network", "binding")
+_PROPAGATION_SECONDS = 60.0
 
 
 class RegistrationTaken(KubeError, EnvironmentFault):
     """The name is registered already, and not by this run; ``value`` is what stands there, ``owners`` who wrote it."""
 
-    def __init__(self, kubevirt: Ref, name: str, value: object, owners: tuple[str, ...]) -> None:
+    def __init__(self, registry: Registry, name: str, value: object, owners: tuple[str, ...]) -> None:
         ours = [owner for owner in owners if owner.startswith(FIELD_MANAGER)]
         advice = (
             "it is left from a run that was killed, or another run is under way: wait for that one, or end it and run "
@@ -32,23 +36,10 @@ class RegistrationTaken(KubeError, EnvironmentFault):
             if ours
             else "remove it, or give the definition another metadata.name"
         )
-        path = ".".join((*_PATH, name))
+        path = ".".join((*registry.path, name))
         writer = ", ".join(owners) or "somebody"
-        super().__init__(f"{kubevirt}: {path} is set already, to {value!r} by {writer}; {advice}")
+        super().__init__(f"{registry.ref}: {path} is set already, to {value!r} by {writer}; {advice}")
         self.name, self.value, self.owners = name, value, owners
-
-
-def find_kubevirt(cluster: Cluster) -> Manifest:
-    """The one KubeVirt CR. Raises Unusable when there is none, or more than one."""
-    try:
-        found = cluster.list(KUBEVIRT).items
-    except KindUnknown as error:
-        raise Unusable(f"{error}: this cluster has no KubeVirt") from error
-    if len(found) != 1:
-        raise Unusable(
-            f"the cluster has {len(found)} KubeVirt objects, one is needed: {[str(Ref.of(f)) for f in found]}"
-        )
-    return found[0]
 
 
 class Registration:
@@ -56,40 +47,56 @@ class Registration:
 
     def __init__(self, cluster: Cluster, name: str) -> None:
         self._cluster, self.name = cluster, name
-        self.kubevirt = Ref.of(find_kubevirt(cluster)).any_uid()
+        self.registry = find_registry(cluster)
         self.manager = f"{FIELD_MANAGER}.{name}"
 
     def current(self) -> Mapping[str, Any] | None:
-        """The value registered under this name now, whoever wrote it."""
-        found = dig(self._cluster.get(self.kubevirt), *_PATH, self.name)
-        return dict(found) if found is not None else None
+        """The value that KubeVirt finds under this name now, whoever wrote it."""
+        return self._value(self.registry.kubevirt)
 
     def owners(self) -> tuple[str, ...]:
         """The field managers that own our key."""
-        entries = dig(self._cluster.get(self.kubevirt), "metadata", "managedFields", default=[])
-        path = ("fieldsV1", *(f"f:{step}" for step in (*_PATH, self.name)))
+        entries = dig(self._cluster.get(self.registry.ref), "metadata", "managedFields", default=[])
+        path = ("fieldsV1", *(f"f:{step}" for step in (*self.registry.path, self.name)))
         return tuple(str(entry.get("manager", "")) for entry in entries if dig(entry, *path) is not None)
 
     def apply(self, value: Mapping[str, Any]) -> None:
         """Register ``value``; on a second call, replace what we registered before.
 
-        Raises RegistrationTaken when the name belongs to somebody else.
+        Raises RegistrationTaken when the name belongs to somebody else. Under HCO, returns once the KubeVirt CR has the
+        name; what value it has there is for a check to judge.
         """
         owners = self.owners()
-        current = self.current()
-        if current is not None and (self.manager not in owners or not self._is_recorded()):
-            raise RegistrationTaken(self.kubevirt, self.name, current, owners)
+        written = self._value(self.registry.ref)
+        if written is not None and (self.manager not in owners or not self._is_recorded()):
+            raise RegistrationTaken(self.registry, self.name, written, owners)
         body = self._body(dict(value))
         if self._cluster.ledger is None or self._is_recorded():
             self._cluster.apply(body, manager=self.manager)
+        else:
+            with self._cluster.ledger.making(self.registry.ref, UNDO, binding=self.name):
+                self._cluster.apply(body, manager=self.manager)
+        self._await_propagation(dict(value) if written is not None else None)
+
+    def _await_propagation(self, value: Mapping[str, Any] | None) -> None:
+        """Follow the KubeVirt CR until HCO has written the name there (and ``value``, where one is given)."""
+        if not self.registry.by_hco:
             return
-        ref = Ref(KUBEVIRT, self.kubevirt.name, self.kubevirt.namespace)
-        with self._cluster.ledger.making(ref, UNDO, binding=self.name):
-            self._cluster.apply(body, manager=self.manager)
+
+        wait_until(
+            f"HCO registers {self.name} in {self.registry.kubevirt}",
+            self.current,
+            Deadline.patience(_PROPAGATION_SECONDS),
+            until=lambda found: found is not None and value in (None, found),
+        )
+
+    def _value(self, ref: Ref) -> Mapping[str, Any] | None:
+        found = dig(self._cluster.get(ref), *path_of(ref.kind), self.name)
+        return dict(found) if found is not None else None
 
     def remove(self) -> None:
         """Take our key back; does nothing when it is not there."""
-        deregister(self._cluster, self.kubevirt, self.name)
+        deregister(self._cluster, self.registry.ref, self.name)
         ledger = self._cluster.ledger
         for record in ledger.open_records() if ledger else []:
             if record.how == UNDO and record.arguments.get("binding") == self.name and ledger:
@@ -116,15 +123,18 @@ class Registration:
         return any(r.how == UNDO and r.arguments.get("binding") == self.name for r in ledger.open_records())
 
     def _body(self, value: Manifest) -> Manifest:
-        return _applied_by_us(self.kubevirt, {"configuration": {"network": {"binding": {self.name: value}}}})
+        content: Manifest = {self.name: value}
+        for step in reversed(self.registry.path):
+            content = {step: content}
+        return _applied_by_us(self.registry.ref, content)
 
 
-def deregister(cluster: Cluster, kubevirt: Ref, name: str) -> None:
+def deregister(cluster: Cluster, registry: Ref, name: str) -> None:
     """Apply nothing with the manager of ``name``: what it owns goes, everything else stays."""
     manager = f"{FIELD_MANAGER}.{name}"
-    entries = dig(cluster.get(kubevirt.any_uid()), "metadata", "managedFields", default=[])
+    entries = dig(cluster.get(registry.any_uid()), "metadata", "managedFields", default=[])
     if any(entry.get("manager") == manager for entry in entries):
-        cluster.apply(_applied_by_us(kubevirt, None), manager=manager)
+        cluster.apply(_applied_by_us(registry, {}), manager=manager)
 
 
 def undo_registration(cluster: Cluster, record: Record) -> None:
@@ -132,10 +142,6 @@ def undo_registration(cluster: Cluster, record: Record) -> None:
     deregister(cluster, record.ref, str(record.arguments["binding"]))
 
 
-def _applied_by_us(kubevirt: Ref, spec: Manifest | None) -> Manifest:
-    head = {
-        "apiVersion": KUBEVIRT.api_version,
-        "kind": KUBEVIRT.kind,
-        "metadata": {"name": kubevirt.name, "namespace": kubevirt.namespace},
-    }
-    return head if spec is None else {**head, "spec": spec}
+def _applied_by_us(registry: Ref, content: Manifest) -> Manifest:
+    metadata = {"name": registry.name, "namespace": registry.namespace}
+    return {"apiVersion": registry.kind.api_version, "kind": registry.kind.kind, "metadata": metadata, **content}

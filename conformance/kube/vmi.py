@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from conformance.kube.manifest import MIGRATION, VM, VMI, Kind, Manifest, dig, is_true
-
-CoreBinding = Literal["", "masquerade", "bridge", "passtBinding"]
+from conformance.model import CoreBinding
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class NicSpec:
 
     name: str = "default"
     binding: str = ""
-    core: CoreBinding = ""
+    core: CoreBinding | None = None
     network: str = ""
     mac: str = ""
     model: str = ""
@@ -43,7 +42,7 @@ class NicSpec:
     ports: tuple[Port, ...] = ()
 
     def interface(self) -> Manifest:
-        chosen: Manifest = {self.core: {}} if self.core else {"binding": {"name": self.binding}}
+        chosen: Manifest = {self.core.value: {}} if self.core else {"binding": {"name": self.binding}}
         optional = {
             "macAddress": self.mac,
             "model": self.model,
@@ -63,7 +62,7 @@ class VmiSpec:
     """A virtual machine instance. ``memory`` as a quantity; ``node`` pins it to one node (empty: any).
 
     ``user_data`` is cloud-init's user data (NoCloud), ``grace_seconds`` KubeVirt's terminationGracePeriodSeconds;
-    ``live_migrate_on_eviction`` sets ``evictionStrategy: LiveMigrate``.
+    ``live_migrate_on_eviction`` sets ``evictionStrategy: LiveMigrate``, ``multiqueue`` networkInterfaceMultiqueue.
     """
 
     name: str
@@ -78,6 +77,7 @@ class VmiSpec:
     annotations: Mapping[str, str] = field(default_factory=dict)
     grace_seconds: int = 2
     live_migrate_on_eviction: bool = False
+    multiqueue: bool = False
 
     def spec(self) -> Manifest:
         """The VMI spec alone (also a VM's ``template.spec``)."""
@@ -92,7 +92,12 @@ class VmiSpec:
             "domain": {
                 "cpu": {"cores": self.cpus},
                 "resources": {"requests": {"memory": self.memory}},
-                "devices": {"disks": disks, "interfaces": [nic.interface() for nic in self.nics], "rng": {}},
+                "devices": {
+                    "disks": disks,
+                    "interfaces": [nic.interface() for nic in self.nics],
+                    "rng": {},
+                    **({"networkInterfaceMultiqueue": True} if self.multiqueue else {}),
+                },
             },
             "networks": [nic.source() for nic in self.nics],
             "volumes": [

@@ -14,6 +14,7 @@ from conformance.model.binding import (
     MutantInfo,
 )
 from conformance.model.capability import DERIVED, STRUCTURAL, Capability, CapabilityTerm
+from conformance.model.corebinding import CoreBinding
 from conformance.model.definition import bundled, load_binding, load_mutant, resolve
 from conformance.model.jsonvalue import JsonObject, JsonValue
 from conformance.model.judgement import Entry, Judgement, Mode, ProfileResult, Summary, judge
@@ -48,6 +49,7 @@ __all__ = [
     "Capability",
     "CapabilityTerm",
     "CniPluginArtifact",
+    "CoreBinding",
     "Declaration",
     "DefinitionError",
     "Entry",

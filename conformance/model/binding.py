@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from conformance.model.capability import Capability
+from conformance.model.corebinding import CoreBinding
 from conformance.model.jsonvalue import JsonObject
 from conformance.model.problem import Problem
 from conformance.model.registration import NadReference, Registration
 
-Attachment: TypeAlias = Literal["tap", "managedTap", "sidecar", "none"]
-"""How the interface gets into the domain: by KubeVirt (``tap``, ``managedTap``), by a sidecar alone, or not at all."""
+Attachment: TypeAlias = Literal["tap", "managedTap", "core", "sidecar", "none"]
+"""How the interface gets into the domain: by KubeVirt (``tap``, ``managedTap``, ``core`` for its own bindings), by a
+sidecar alone, or not at all."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class MutantInfo:
 class Binding:
     """A binding definition, resolved: paths absolute, manifests parsed, faults applied.
 
+    It is either a plugin, with a ``registration``, or one of KubeVirt's own bindings, with ``core``; the other is None.
     ``name`` is the name it is registered under; ``source`` the definition's file; ``declared`` the capabilities as
     the vendor lists them; ``manifests`` the objects to apply, in order, before registering; ``digest`` the SHA-256
     (hex) of everything that went in: definition, manifests and artifact files; ``mutant`` is None for a sound binding;
@@ -110,7 +113,8 @@ class Binding:
     name: str
     source: Path
     implementation: Implementation
-    registration: Registration
+    registration: Registration | None
+    core: CoreBinding | None
     declared: frozenset[Capability]
     facts: Facts
     manifests: tuple[JsonObject, ...]
@@ -121,8 +125,9 @@ class Binding:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """The effective capabilities: declared ones and those that follow from the registration."""
-        return self.declared | self.registration.capabilities
+        """The effective capabilities: declared ones and those that follow from the registration, or from which core
+        binding it is."""
+        return self.declared | derived_capabilities(self.registration, self.core)
 
     @property
     def label(self) -> str:
@@ -132,6 +137,8 @@ class Binding:
     @property
     def attachment(self) -> Attachment:
         """How its interface gets into the domain."""
+        if self.registration is None:
+            return "core"
         match self.registration.domain_attachment_type:
             case "tap":
                 return "tap"
@@ -143,4 +150,9 @@ class Binding:
     @property
     def nad(self) -> NadReference | None:
         """The NetworkAttachmentDefinition of the registration, None if there is none or it is malformed."""
-        return NadReference.parse(self.registration.network_attachment_definition)
+        return NadReference.parse(self.registration.network_attachment_definition) if self.registration else None
+
+
+def derived_capabilities(registration: Registration | None, core: CoreBinding | None) -> frozenset[Capability]:
+    """What follows from the one of the two that is there."""
+    return frozenset().union(*(source.capabilities for source in (registration, core) if source is not None))

@@ -20,6 +20,8 @@ class Capability(StrEnum):
     SECONDARY = "sec"
     ATTACH_TAP = "attach:tap"
     ATTACH_MANAGED_TAP = "attach:managedTap"
+    ATTACH_CORE = "attach:core"
+    PLUGIN = "plugin"
     SIDECAR = "sidecar"
     CNI = "cni"
     L2 = "l2"
@@ -51,6 +53,8 @@ DESCRIPTIONS: dict[Capability, str] = {
     Capability.ATTACH_TAP: "Registered with domainAttachmentType tap: KubeVirt attaches an existing tap or macvtap.",
     Capability.ATTACH_MANAGED_TAP: "Registered with domainAttachmentType managedTap: KubeVirt bridges a tap to the pod "
     "interface.",
+    Capability.ATTACH_CORE: "A core binding (masquerade, bridge) for which KubeVirt makes the tap and the interface.",
+    Capability.PLUGIN: "Registered with KubeVirt as a network binding plugin.",
     Capability.SIDECAR: "Registered with a sidecarImage that serves KubeVirt's hook API.",
     Capability.CNI: "Registered with a networkAttachmentDefinition that runs a binding CNI plugin.",
     Capability.L2: "The guest's own frames, with the guest's MAC address, reach the network.",
@@ -75,6 +79,8 @@ DERIVED: frozenset[Capability] = frozenset(
     {
         Capability.ATTACH_TAP,
         Capability.ATTACH_MANAGED_TAP,
+        Capability.ATTACH_CORE,
+        Capability.PLUGIN,
         Capability.SIDECAR,
         Capability.CNI,
         Capability.DEVICE_INFO,
@@ -83,7 +89,8 @@ DERIVED: frozenset[Capability] = frozenset(
         Capability.REFRESH,
     }
 )
-"""Capabilities read from the registration. `Capability.L2` follows from an attachment and may be declared besides."""
+"""Capabilities read from the registration, or from which core binding it is. `Capability.L2` follows from an attachment
+and may be declared besides."""
 
 PROMISES: frozenset[Capability] = frozenset({Capability.MIGRATION, Capability.REFRESH})
 """Derived capabilities that may also be declared, so that a registration that lacks them is a fault, not a change of
@@ -95,6 +102,8 @@ STRUCTURAL: frozenset[Capability] = frozenset(
         Capability.SECONDARY,
         Capability.ATTACH_TAP,
         Capability.ATTACH_MANAGED_TAP,
+        Capability.ATTACH_CORE,
+        Capability.PLUGIN,
         Capability.SIDECAR,
         Capability.CNI,
         Capability.L2,
@@ -104,7 +113,7 @@ STRUCTURAL: frozenset[Capability] = frozenset(
 capability has an extended profile of its own."""
 
 GROUPS: dict[str, frozenset[Capability]] = {
-    "attach": frozenset({Capability.ATTACH_TAP, Capability.ATTACH_MANAGED_TAP}),
+    "attach": frozenset({Capability.ATTACH_TAP, Capability.ATTACH_MANAGED_TAP, Capability.ATTACH_CORE}),
 }
 """Short names for alternatives, usable in a term like a capability."""
 
@@ -122,7 +131,7 @@ class CapabilityExpressionError(ModelError):
 class CapabilityTerm:
     """One condition on a binding: it has one of ``any_of``, or, if ``negated``, none of them.
 
-    Written ``mig``, ``!mig``, ``attach`` (either attachment) or ``attach|ipam``.
+    Written ``mig``, ``!mig``, ``attach`` (any attachment by KubeVirt) or ``attach|ipam``.
     """
 
     text: str

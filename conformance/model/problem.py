@@ -49,8 +49,11 @@ class Problem:
 class DefinitionError(ModelError):
     """A definition or mutant file that cannot be used; ``problems`` holds every error found, in file order."""
 
+    what = "definition"
+    """What the message calls the file."""
+
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(problems)
         count = len(self.problems)
         head = "1 problem" if count == 1 else f"{count} problems"
-        super().__init__("\n".join([f"{head} in the definition", *map(str, self.problems)]))
+        super().__init__("\n".join([f"{head} in the {self.what}", *map(str, self.problems)]))

@@ -35,6 +35,9 @@ class NadReference:
             return None
         return cls(namespace, name) if is_dns_subdomain(name) else None
 
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
 
 @dataclass(frozen=True)
 class Registration:
@@ -77,6 +80,7 @@ class Registration:
     def capabilities(self) -> frozenset[Capability]:
         """The capabilities that follow from the registration. Unknown values give none, as in KubeVirt."""
         found = {
+            Capability.PLUGIN: True,
             Capability.ATTACH_TAP: self.domain_attachment_type == "tap",
             Capability.ATTACH_MANAGED_TAP: self.domain_attachment_type == "managedTap",
             Capability.L2: self.domain_attachment_type in DOMAIN_ATTACHMENT_TYPES,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from conformance.model.capability import STRUCTURAL, Capability, CapabilityTerm, unmet
+from conformance.model.capability import DERIVED, STRUCTURAL, Capability, CapabilityTerm, unmet
 from conformance.model.version import Version
 
 
@@ -42,6 +42,14 @@ class Seen(StrEnum):
     NODE = "N"
     LOG = "L"
 
+
+_NEVER: Mapping[str, frozenset[Capability]] = {
+    "tap": frozenset({Capability.ATTACH_MANAGED_TAP, Capability.ATTACH_CORE}),
+    "managedTap": frozenset({Capability.ATTACH_TAP, Capability.ATTACH_CORE}),
+    "sidecar": frozenset({Capability.ATTACH_TAP, Capability.ATTACH_MANAGED_TAP, Capability.ATTACH_CORE}),
+    "core": DERIVED - {Capability.ATTACH_CORE, Capability.MIGRATION},
+}
+"""What a binding of each kind cannot have."""
 
 CORE = "core"
 """Name of the profile that holds for every binding of an attachment."""
@@ -92,20 +100,10 @@ class Requirement:
 
     @property
     def attachments(self) -> tuple[str, ...]:
-        """Kinds of binding concerned, out of ``tap``, ``managedTap`` and ``sidecar`` (a sidecar and no attachment)."""
-        kinds = {
-            "tap": frozenset({Capability.ATTACH_TAP, Capability.L2}),
-            "managedTap": frozenset({Capability.ATTACH_MANAGED_TAP, Capability.L2}),
-            "sidecar": frozenset({Capability.SIDECAR}),
-        }
-        return tuple(name for name, shape in kinds.items() if not self._excludes(shape))
-
-    def _excludes(self, shape: Set[Capability]) -> bool:
-        attachments = {Capability.ATTACH_TAP, Capability.ATTACH_MANAGED_TAP}
-        for term in self.capabilities:
-            if not term.negated and term.any_of <= attachments and not term.any_of & shape:
-                return True
-        return False
+        """Kinds of binding concerned, out of ``tap``, ``managedTap``, ``sidecar`` (a sidecar and no attachment) and
+        ``core`` (KubeVirt's own)."""
+        wanted = [term.any_of for term in self.capabilities if not term.negated]
+        return tuple(kind for kind, never in _NEVER.items() if not any(words <= never for words in wanted))
 
     def missing(self, capabilities: Set[Capability]) -> tuple[str, ...]:
         """Return the terms that a binding with these capabilities does not fulfil, as text; empty if concerned."""

@@ -8,6 +8,7 @@ import pytest
 
 from conformance.catalogue import UnknownRequirementError, load
 from conformance.evidence.recorder import Evidence
+from conformance.model.capability import CapabilityExpressionError, CapabilityTerm
 from conformance.plugin.verdicts import ItemRecord
 
 _RECORD = pytest.StashKey[ItemRecord]()
@@ -18,6 +19,11 @@ def requirement_of(item: pytest.Item) -> str:
     """The id in the item's marker, or an empty string for a test that is no check."""
     marker = item.get_closest_marker("requirement")
     return str(marker.args[0]) if marker is not None and marker.args else ""
+
+
+def terms_of(item: pytest.Item) -> tuple[CapabilityTerm, ...]:
+    """Conditions on the binding beyond those of the requirement: a part that does not concern it is left out."""
+    return tuple(CapabilityTerm.parse(str(marker.args[0])) for marker in item.iter_markers("where"))
 
 
 def validate_items(items: Sequence[pytest.Item]) -> list[pytest.Item]:
@@ -36,6 +42,10 @@ def validate_items(items: Sequence[pytest.Item]) -> list[pytest.Item]:
             load().get(requirement_of(item))
         except UnknownRequirementError as error:
             raise pytest.UsageError(f"{item.nodeid}: {error}") from error
+        try:
+            terms_of(item)
+        except (CapabilityExpressionError, IndexError) as error:
+            raise pytest.UsageError(f"{item.nodeid}: marker where: {error}") from error
         checks.append(item)
     return checks
 

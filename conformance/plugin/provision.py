@@ -6,19 +6,27 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from conformance.access.accounts import proxied_kubeconfig
+from conformance.access.logins import Connections, Login, Logins
+from conformance.cluster.fitness import require_fit, usable_nodes
 from conformance.cluster.install import Installation, undo
 from conformance.cluster.kubeconfig import KubeconfigProvider
 from conformance.cluster.provider import Progress, Provider
 from conformance.cluster.rundir import RunDirectory
+from conformance.cluster.workplace import Wanted, Workplace, on_our_cluster, on_their_cluster
 from conformance.kube.cluster import Cluster
-from conformance.kube.errors import KubeError
+from conformance.kube.errors import Forbidden, KubeError
+from conformance.kube.ledger import Record
 from conformance.kube.manifest import dig
+from conformance.kube.networks import offered_network
 from conformance.kube.outcome import EnvironmentFault
-from conformance.kube.registration import find_kubevirt
+from conformance.kube.registry import Registry, find_kubevirt, find_registry
 from conformance.kube.timeouts import Timeouts
 from conformance.model import Binding
+from conformance.plugin.paths import data_root
 from conformance.plugin.run import Handoff
 from conformance.plugin.settings import Settings
+from conformance.site import load_site
 
 # how much slower a guest is without KVM; KubeVirt's CR says whether it is (useEmulation)
 EMULATION_FACTOR = 2.0
@@ -28,6 +36,10 @@ def make_provider(settings: Settings) -> Provider:
     """The provider the user chose."""
     if settings.mode == "kubeconfig":
         return KubeconfigProvider(_kubeconfig(settings), settings.context)
+    if settings.mode == "kind":
+        from conformance.cluster.kind import KindProvider  # only where a cluster is to be made
+
+        return KindProvider(settings.kind, data_root(), settings.report_dir / "cluster-logs")
     from conformance.cluster.sandbox import SandboxProvider  # only where a sandbox is wanted
 
     return SandboxProvider(
@@ -47,9 +59,11 @@ class Provisioning:
 
     def __init__(self, settings: Settings, binding: Binding, progress: Progress) -> None:
         self._settings, self._binding, self._progress = settings, binding, progress
+        self._site = load_site(settings.site)
         self._provider = make_provider(settings)
         self._directory: RunDirectory | None = None
-        self._cluster: Cluster | None = None
+        self._connections: Connections | None = None
+        self._namespaces: tuple[str, ...] = ()
         self._timeouts = Timeouts().scaled(settings.timeout_factor)
         self.handoff: Handoff | None = None
 
@@ -57,50 +71,133 @@ class Provisioning:
         """Cluster up, binding installed and registered. On an error the caller calls :meth:`down`."""
         kubeconfig = self._provider.up(self._progress)
         directory = self._directory = RunDirectory.create()
-        directory.describe(self._settings.mode, kubeconfig, self._settings.context, self._binding.source)
-        cluster = self._cluster = Cluster.connect(
-            kubeconfig,
-            self._settings.context,
-            cache_file=directory.discovery_cache,
-            ledger=directory.ledger("controller"),
+        logins = self._logins(kubeconfig, directory)
+        directory.describe(self._settings.mode, logins, self._binding.source)
+        connections = self._connections = Connections(logins, directory.ledger, directory.discovery_cache)
+        cluster = connections.installer
+        registry, nodes = find_registry(cluster), usable_nodes(cluster, self._site.node_selector)
+        require_fit(cluster, registry, self._binding, nodes)
+        self._timeouts = Timeouts().scaled(self._factor(cluster))
+        workplace = self._workplace(connections, directory, registry)
+        self.handoff = self._describe(cluster, directory, registry, nodes, workplace)
+        directory.keys()
+        installation = Installation(
+            cluster, self._provider, self._binding, directory.id, self._timeouts, installed=self._site.installed
         )
+        installation.install(self._progress)
+        working = Connections(workplace.logins, directory.ledger, directory.discovery_cache)
+        try:
+            installation.register(working.registrar, self._progress)
+        finally:
+            working.close()
+        return self.handoff
+
+    def _logins(self, kubeconfig: Path, directory: RunDirectory) -> Logins:
+        """The user's own connection for everything, but for what the site gives other accounts for."""
+        site = self._site
+
+        def login(name: str, file: Path | None) -> Login:
+            chosen, context = (kubeconfig, self._settings.context) if file is None else (file, None)
+            if site.proxy:
+                chosen = proxied_kubeconfig(chosen, site.proxy, directory.path / f"{name}-by-proxy.kubeconfig")
+            return Login(str(chosen), context)
+
+        own = login("own", None)
+        registrar = login("registrar", site.registrar) if site.registrar else own
+        return Logins(own, registrar, login("runner", site.runner) if site.runner else own)
+
+    def _factor(self, cluster: Cluster) -> float:
         emulated = dig(
             find_kubevirt(cluster), "spec", "configuration", "developerConfiguration", "useEmulation", default=False
         )
-        factor = self._settings.timeout_factor * (EMULATION_FACTOR if emulated else 1.0)
-        self._timeouts = Timeouts().scaled(factor)
+        return self._settings.timeout_factor * self._site.timeout_factor * (EMULATION_FACTOR if emulated else 1.0)
+
+    def _workplace(self, connections: Connections, directory: RunDirectory, registry: Registry) -> Workplace:
+        """Namespaces and accounts: made with least privilege on a cluster of ours, looked at on somebody's."""
+        workers = self._settings.workers
+        wanted = Wanted(
+            binding=self._binding,
+            registry=registry,
+            purposes=tuple(f"gw{index}" for index in range(workers)) if workers else ("main",),
+            node_access=self._node_access,
+            install=not self._site.installed,
+        )
+        logins = connections.logins
+        if self._settings.mode != "kubeconfig":
+            return on_our_cluster(connections.installer, logins.installer, directory, wanted)
+        given = self._site.namespaces
+        workplace = on_their_cluster(connections, given, directory, wanted, self._progress)
+        self._namespaces = workplace.namespaces
+        directory.describe(self._settings.mode, logins, self._binding.source, workplace.namespaces)
+        return workplace
+
+    @property
+    def _node_access(self) -> bool:
+        return self._settings.mode != "kubeconfig" or self._settings.node_access or self._site.node_access
+
+    def _describe(
+        self,
+        cluster: Cluster,
+        directory: RunDirectory,
+        registry: Registry,
+        nodes: tuple[str, ...],
+        workplace: Workplace,
+    ) -> Handoff:
         versions = cluster.versions()
-        self.handoff = Handoff(
+        return Handoff(
             directory=str(directory.path),
-            kubeconfig=str(kubeconfig),
-            context=self._settings.context,
+            runner=workplace.logins.runner,
+            registrar=workplace.logins.registrar,
+            namespaces=workplace.namespaces,
+            site=str(self._settings.site or ""),
+            site_name=self._site.name,
+            node_access=self._node_access,
+            hco=registry.by_hco,
             mode=self._settings.mode,
             binding=str(self._binding.mutant.source if self._binding.mutant else self._binding.source),
             report_dir=str(self._settings.report_dir),
-            nodes=cluster.nodes(),
+            nodes=nodes,
             kubernetes=versions.kubernetes,
             kubevirt=versions.kubevirt,
-            timeout_factor=factor,
+            timeout_factor=self._factor(cluster),
+            secondary_network=self._secondary_network(cluster),
         )
-        directory.keys()
-        Installation(cluster, self._provider, self._binding, directory.id, self._timeouts).install(self._progress)
-        return self.handoff
+
+    def _secondary_network(self, cluster: Cluster) -> str:
+        """The network to test secondary interfaces on: what the user, the site, the definition or the cluster says."""
+        declared = str(self._binding.facts.secondary_network or "")
+        named = self._settings.secondary_network or self._site.secondary_network or declared
+        if named:
+            return named
+        try:
+            return offered_network(cluster)
+        except Forbidden:  # an account that may not look into other namespaces
+            return ""
+
+    def save_logs(self) -> str:
+        """What the nodes can tell of a run that went wrong, into the report; a remark when they cannot be had."""
+        directory = self._settings.report_dir / "cluster-logs"
+        try:
+            self._provider.export_logs(directory)
+        except EnvironmentFault as error:
+            return f"no logs of the nodes: {error}"
+        return f"logs of the nodes: {directory}" if directory.is_dir() else ""
 
     def keep(self) -> str:
         """Leave everything as it is; the text says how to look at it and how to undo it."""
-        kubeconfig = self.handoff.kubeconfig if self.handoff else "(none)"
-        return f"kept for inspection: kubeconfig {kubeconfig}; end it with `binding-conformance sweep`"
+        kubeconfig = self._connections.logins.installer.kubeconfig if self._connections else "(none)"
+        end = "down" if self._provider.owned else "sweep"
+        return f"kept for inspection: kubeconfig {kubeconfig}; end it with `binding-conformance {end}`"
 
     def down(self) -> list[str]:
         """Undo everything that was done; may be called at any point, and twice. Returns what could not be undone."""
         problems: list[str] = []
-        ours = self._settings.mode == "sandbox" and self._settings.sandbox is None
-        if self._cluster is not None and self._directory is not None:
+        if self._connections is not None and self._directory is not None:
             self._progress("cleaning up")
-            if not ours:  # a sandbox of our own takes everything with it
-                problems = self._undo(self._cluster, self._directory)
-            self._cluster.close()
-            self._cluster = None
+            if not self._provider.owned:  # one of our own takes everything with it
+                problems = self._undo(self._connections, self._directory)
+            self._connections.close()
+            self._connections = None
         with suppress(EnvironmentFault):
             self._provider.down()
         if self._directory is not None and not problems:
@@ -108,9 +205,12 @@ class Provisioning:
             self._directory = None
         return problems
 
-    def _undo(self, cluster: Cluster, directory: RunDirectory) -> list[str]:
+    def _undo(self, connections: Connections, directory: RunDirectory) -> list[str]:
+        def by(record: Record) -> Cluster:
+            return connections.of(record, self._namespaces)
+
         try:
-            undone = undo(cluster, directory.ledger("controller"), self._timeouts)
+            undone = undo(by, directory.ledger("controller"), self._timeouts)
         except KubeError as error:
             return [str(error)]
         return [f"{record}: {why}" for record, why in undone.failed]

@@ -70,6 +70,7 @@ class Results:
             environment={
                 "nodes": ", ".join(self._handoff.nodes),
                 "timeout factor": f"{self._handoff.timeout_factor:g}",
+                **({"site": self._handoff.site_name} if self._handoff.site_name else {}),
             },
         )
 
@@ -90,7 +91,10 @@ class Results:
 
     def _select(self, checks: Collection[str] | None) -> tuple[Selected, ...]:
         ids = self._settings.requirements or None
-        return select(self._binding, self._handoff.kubevirt, self._settings.profile, ids, checked=checks)
+        environment = ("hco",) if self._handoff.hco else ()
+        return select(
+            self._binding, self._handoff.kubevirt, self._settings.profile, ids, checked=checks, environment=environment
+        )
 
     def _outcome(self, selected: Selected) -> Outcome:
         requirement = selected.requirement.id

@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from conformance.access.logins import Connections, Login, Logins
 from conformance.cluster.provider import Mode
 from conformance.cluster.rundir import RUN_LABEL, RunDirectory
 from conformance.guest.guest import Guest
 from conformance.guest.image import GuestImage
 from conformance.guest.keys import GuestKeys
-from conformance.kube.cluster import Cluster, Versions, namespace_manifest
-from conformance.kube.manifest import Ref
+from conformance.kube.cluster import Cluster, Versions
+from conformance.kube.networks import SECONDARY_LABEL
+from conformance.kube.outcome import Inconclusive
 from conformance.kube.timeouts import Timeouts
-from conformance.kube.wait import wait_gone
 from conformance.model import Binding
+from conformance.site import load_site
 
 
 @dataclass(frozen=True)
 class Handoff:
-    """What the controller tells its workers. Plain values: it travels as JSON."""
+    """What the controller tells its workers. Plain values: it travels as JSON.
+
+    ``namespaces`` has one for each process, in the order of the workers; ``site`` is the path of the site file or "".
+    """
 
     directory: str
-    kubeconfig: str
-    context: str | None
+    runner: Login
+    registrar: Login
+    namespaces: tuple[str, ...]
+    site: str
+    site_name: str
+    node_access: bool
+    hco: bool
     mode: Mode
     binding: str
     report_dir: str
@@ -34,6 +42,7 @@ class Handoff:
     kubernetes: str
     kubevirt: str
     timeout_factor: float
+    secondary_network: str = ""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -41,16 +50,20 @@ class Handoff:
     @classmethod
     def from_json(cls, text: str) -> Handoff:
         fields = json.loads(text)
-        return cls(**{**fields, "nodes": tuple(fields["nodes"])})
+        lists = {name: tuple(fields[name]) for name in ("nodes", "namespaces")}
+        logins = {name: Login(**fields[name]) for name in ("runner", "registrar")}
+        return cls(**{**fields, **lists, **logins})
 
 
 class Run:
     """One run on one cluster for one binding.
 
-    ``cluster`` records whatever is created in ``ledger``; ``timeouts`` is the scaled table; ``nodes`` the schedulable
-    nodes, sorted; ``versions`` of Kubernetes and KubeVirt; ``keys`` those of the run's guests; ``report_dir`` where
-    evidence goes. ``keeping`` turns true when a check did not pass and the user wants to look at what it left:
-    fixtures then delete nothing. Closing it closes connections only.
+    ``cluster`` speaks as the runner, which has rights in ``workspace`` only, the namespace of this process, and records
+    whatever is created in ``ledger``; ``registrar`` may change the registration and nothing else. ``timeouts`` is the
+    scaled table; ``nodes`` are those to use, sorted; ``versions`` of Kubernetes and KubeVirt; ``site`` the local facts
+    of the cluster; ``keys`` those of the run's guests; ``report_dir`` where evidence goes. ``keeping`` turns true when
+    a check did not pass and the user wants to look at what it left: fixtures then delete nothing. Closing it closes
+    connections only.
     """
 
     def __init__(self, handoff: Handoff, binding: Binding, process: str) -> None:
@@ -65,38 +78,50 @@ class Run:
         self.report_dir = Path(handoff.report_dir)
         self.ledger = self.directory.ledger(process)
         self.keys: GuestKeys = self.directory.keys()
-        self.cluster = Cluster.connect(
-            handoff.kubeconfig, handoff.context, cache_file=self.directory.discovery_cache, ledger=self.ledger
-        )
+        self.workspace = handoff.namespaces[_index(process) % len(handoff.namespaces)]
+        self.site = load_site(Path(handoff.site) if handoff.site else None)
+        logins = Logins(handoff.runner, handoff.registrar, handoff.runner)
+        self._connections = Connections(logins, lambda _: self.ledger, self.directory.discovery_cache)
+
+    @property
+    def cluster(self) -> Cluster:
+        """The connection of the runner."""
+        return self._connections.runner
+
+    @property
+    def registrar(self) -> Cluster:
+        """The connection of the registrar, for :class:`~conformance.kube.registration.Registration`."""
+        return self._connections.registrar
+
+    @property
+    def node_access(self) -> bool:
+        """Whether this run may look at the nodes."""
+        return self.handoff.node_access
 
     @property
     def labels(self) -> dict[str, str]:
         """The labels of whatever this run makes."""
         return {RUN_LABEL: self.id}
 
-    def create_namespace(self, purpose: str) -> str:
-        """Make a namespace ``kbc-<run>-<purpose>`` for privileged pods; the ledger deletes it at the end of the run."""
-        return str(self.cluster.create(namespace_manifest(self._name(purpose), self.labels))["metadata"]["name"])
-
-    @contextmanager
-    def namespace(self, purpose: str) -> Iterator[str]:
-        """A namespace for as long as the block lasts, followed until it is gone."""
-        made = self.cluster.create(namespace_manifest(self._name(purpose), self.labels))
-        ref = Ref.of(made)
-        try:
-            yield ref.name
-        finally:
-            if not self.keeping:
-                self.cluster.delete(ref)
-                wait_gone(self.cluster, ref, self.timeouts.deletion.start())
-                self.ledger.forget(ref)
+    @property
+    def secondary_network(self) -> str:
+        """The network to test secondary interfaces on, ``namespace/name``. Raises Inconclusive where none is known."""
+        if not self.handoff.secondary_network:
+            raise Inconclusive(
+                "no secondary network to test on: name one with --secondary-network or in spec.facts.secondaryNetwork, "
+                f"or label a NetworkAttachmentDefinition with {SECONDARY_LABEL}"
+            )
+        return self.handoff.secondary_network
 
     def guest(self, namespace: str, name: str, image: GuestImage) -> Guest:
         """The inside of a VMI of this run, whose user data came from ``self.keys``."""
         return Guest(self.cluster, namespace, name, image=image, keys=self.keys, timeouts=self.timeouts)
 
     def close(self) -> None:
-        self.cluster.close()
+        self._connections.close()
 
-    def _name(self, purpose: str) -> str:
-        return f"kbc-{self.id}-{purpose}"
+
+def _index(process: str) -> int:
+    """The number of an xdist worker (``gw1`` is 1); 0 for a process that runs all checks."""
+    digits = process.removeprefix("gw")
+    return int(digits) if digits.isdigit() else 0

@@ -10,7 +10,8 @@ import pytest
 
 from conformance.evidence.collector import Bundle
 from conformance.model import Binding, load_binding
-from conformance.plugin.items import evidence_of, record_of, requirement_of
+from conformance.model.capability import unmet
+from conformance.plugin.items import evidence_of, record_of, requirement_of, terms_of
 from conformance.plugin.results import Results
 from conformance.plugin.run import Handoff, Run
 from conformance.plugin.settings import Settings
@@ -72,7 +73,12 @@ class ItemHooks:
         if self.results is None:
             return
         wanted = self.results.applicable()
-        left_out = [item for item in items if requirement_of(item) and requirement_of(item) not in wanted]
+        capabilities = current_run(config).binding.capabilities
+        left_out = [
+            item
+            for item in items
+            if requirement_of(item) and (requirement_of(item) not in wanted or unmet(terms_of(item), capabilities))
+        ]
         if left_out:
             config.hook.pytest_deselected(items=left_out)
             items[:] = [item for item in items if item not in left_out]

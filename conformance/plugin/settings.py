@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
+from conformance.cluster.kindconfig import KindOptions
 from conformance.cluster.provider import MODES, Mode
+from conformance.model import ModelError
+from conformance.model.registration import NadReference
 
 DEFAULT_REPORT_DIR = "out/report"
 
@@ -17,7 +19,9 @@ DEFAULT_REPORT_DIR = "out/report"
 class Settings:
     """What the user asked for. ``binding`` is a path or the name of a bundled definition; empty: the plugin rests.
 
-    ``sandbox`` is the state directory of a sandbox that is up already; ``timeout_factor`` scales every timeout.
+    ``sandbox`` is the state directory of a sandbox that is up already; ``timeout_factor`` scales every timeout;
+    ``secondary_network`` is ``namespace/name``, empty to take the site's, the definition's or the cluster's; ``site``
+    is a site file; ``workers`` counts the processes that run checks besides this one.
     """
 
     binding: str
@@ -31,6 +35,11 @@ class Settings:
     report_dir: Path
     keep_on_failure: bool
     timeout_factor: float
+    site: Path | None = None
+    node_access: bool = False
+    workers: int = 0
+    secondary_network: str = ""
+    kind: KindOptions = field(default_factory=KindOptions)
 
     @property
     def active(self) -> bool:
@@ -48,9 +57,12 @@ _OPTIONS: tuple[tuple[str, str, str], ...] = (
     ("kubeconfig", "", "kubeconfig of the cluster, for --cluster kubeconfig (default: $KUBECONFIG, ~/.kube/config)"),
     ("kube-context", "", "context of that kubeconfig (default: its current one)"),
     ("sandbox-state", "", "state directory of a sandbox that `binding-conformance up` has brought up"),
-    ("kubevirt-version", "", "KubeVirt release the sandbox stands for (default: its newest)"),
+    ("kubevirt-version", "", "KubeVirt release that the sandbox stands for, or that kind gets (default: the newest)"),
+    ("kubernetes-version", "", "Kubernetes release of the nodes of --cluster kind (default: the newest)"),
     ("profile", "all", "judge only this profile: core, extended, all, or the name of a capability"),
     ("report-dir", DEFAULT_REPORT_DIR, f"directory of the report (default: {DEFAULT_REPORT_DIR})"),
+    ("site", "", "site file with the local facts of the cluster"),
+    ("secondary-network", "", "NetworkAttachmentDefinition (namespace/name) to test secondary interfaces on"),
     ("timeout-factor", "1", "multiply every timeout by this number"),
 )
 
@@ -70,16 +82,20 @@ def add_options(parser: pytest.Parser) -> None:
         help="judge only this requirement (may be repeated)",
     )
     parser.addini(_dest("requirement"), "judge only these requirements", type="args", default=[])
+    kind = "option of --cluster kind, NAME=VALUE (may be repeated): name, engine, ip-family, multus, bundle, ..."
+    group.addoption("--kind", dest=_dest("kind"), action="append", default=None, metavar="NAME=VALUE", help=kind)
+    parser.addini(_dest("kind"), kind, type="args", default=[])
     keep = "leave the cluster and the binding in place when a check did not pass"
     group.addoption("--keep-on-failure", dest=_dest("keep-on-failure"), action="store_true", default=None, help=keep)
     parser.addini(_dest("keep-on-failure"), keep, type="bool", default=False)
+    look = "look at the nodes through a short-lived privileged DaemonSet (on a cluster of our own it does anyway)"
+    group.addoption("--node-access", dest=_dest("node-access"), action="store_true", default=None, help=look)
+    parser.addini(_dest("node-access"), look, type="bool", default=False)
 
 
 def read_settings(config: pytest.Config) -> Settings:
     """The settings of a session. Raises pytest.UsageError for a value that cannot be."""
-    mode = str(_value(config, "cluster"))
-    if mode not in get_args(Mode):
-        raise pytest.UsageError(f"--cluster {mode}: not one of {', '.join(MODES)}")
+    mode = _mode(str(_value(config, "cluster")))
     try:
         factor = float(str(_value(config, "timeout-factor")))
     except ValueError:
@@ -88,7 +104,7 @@ def read_settings(config: pytest.Config) -> Settings:
         raise pytest.UsageError(f"--timeout-factor {_value(config, 'timeout-factor')}: give a positive number")
     return Settings(
         binding=str(_value(config, "binding")),
-        mode="sandbox" if mode == "sandbox" else "kubeconfig",
+        mode=mode,
         kubeconfig=_path(config, "kubeconfig"),
         context=str(_value(config, "kube-context")) or None,
         sandbox=_path(config, "sandbox-state"),
@@ -98,7 +114,40 @@ def read_settings(config: pytest.Config) -> Settings:
         report_dir=(_path(config, "report-dir") or Path(DEFAULT_REPORT_DIR)).absolute(),
         keep_on_failure=bool(_value(config, "keep-on-failure")),
         timeout_factor=factor,
+        site=_path(config, "site"),
+        node_access=bool(_value(config, "node-access")),
+        workers=_workers(config),
+        secondary_network=_network(config),
+        kind=_kind_options(config),
     )
+
+
+def _mode(given: str) -> Mode:
+    for mode in MODES:
+        if mode == given:
+            return mode
+    raise pytest.UsageError(f"--cluster {given}: not one of {', '.join(MODES)}")
+
+
+def _kind_options(config: pytest.Config) -> KindOptions:
+    words = _value(config, "kind")
+    try:
+        return KindOptions.parse(
+            [str(word) for word in words] if isinstance(words, list) else [],
+            kubevirt_version=str(_value(config, "kubevirt-version")),
+            kubernetes_version=str(_value(config, "kubernetes-version")),
+        )
+    except ModelError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def _workers(config: pytest.Config) -> int:
+    """How many processes xdist will start; 0 when this one runs the checks."""
+    if not config.pluginmanager.hasplugin("xdist") or config.getoption("dist", "no") == "no":
+        return 0
+    from xdist.workermanage import parse_tx_spec_config  # only where xdist is installed
+
+    return len(parse_tx_spec_config(config)) if config.getoption("tx", None) else 0
 
 
 def _dest(name: str) -> str:
@@ -113,6 +162,13 @@ def _value(config: pytest.Config, name: str) -> object:
 def _path(config: pytest.Config, name: str) -> Path | None:
     text = str(_value(config, name))
     return Path(text).expanduser().absolute() if text else None
+
+
+def _network(config: pytest.Config) -> str:
+    text = str(_value(config, "secondary-network"))
+    if text and NadReference.parse(text) is None:
+        raise pytest.UsageError(f"--secondary-network {text}: give namespace/name of a NetworkAttachmentDefinition")
+    return text
 
 
 def _list(config: pytest.Config, name: str) -> list[str]:

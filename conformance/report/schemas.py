@@ -14,11 +14,13 @@ from pydantic import BaseModel
 from conformance.model import JsonObject, JsonValue
 from conformance.model.definition.files import DefinitionFile, MutantFile
 from conformance.report.files import ReportFile
+from conformance.site.files import SiteFile
 
 _MODELS: dict[str, type[BaseModel]] = {
     "binding-definition.schema.json": DefinitionFile,
     "mutant.schema.json": MutantFile,
     "conformance-report.schema.json": ReportFile,
+    "site.schema.json": SiteFile,
 }
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
+import yaml
 from aiohttp import web
 
 from conformance.sandbox.client import (
@@ -33,6 +34,7 @@ from conformance.sandbox.controller import Controller, Informer
 from conformance.sandbox.guests import GuestImage, ensure_guest
 from conformance.sandbox.images import Image
 from conformance.sandbox.kubernetes.daemonset import DaemonSets
+from conformance.sandbox.kubernetes.deviceplugins import DevicePlugins
 from conformance.sandbox.kubernetes.dns import start_dns
 from conformance.sandbox.kubernetes.endpoints import EndpointSlices
 from conformance.sandbox.kubernetes.kubelet import Injected, Kubelet
@@ -44,6 +46,7 @@ from conformance.sandbox.kubevirt.admission import VERSION_VARIABLE
 from conformance.sandbox.kubevirt.agent import HandlerContext
 from conformance.sandbox.kubevirt.clusterconfig import needed_gates
 from conformance.sandbox.kubevirt.definitions import write_definitions
+from conformance.sandbox.kubevirt.evacuation import EvacuationController
 from conformance.sandbox.kubevirt.facts import NEWEST, VersionFacts, facts_for
 from conformance.sandbox.kubevirt.handler import VirtHandler
 from conformance.sandbox.kubevirt.migrations import MigrationController
@@ -61,6 +64,7 @@ log = logging.getLogger(__name__)
 KUBERNETES_VERSION: Final = "v1.36.2"
 LAUNCHER_IMAGE: Final = "quay.io/kubevirt/virt-launcher"
 _ADMISSION: Final = "conformance.sandbox.kubevirt.admission:admit"
+_NETWORKS: Final = Path(__file__).parent / "network" / "networks.yaml"
 _ROLES: Final = (Path(__file__).parent / "roles.yaml", Path(__file__).parent / "kubevirt" / "roles.yaml")
 _COMPONENT: Final = "kubevirt-sandbox"
 
@@ -121,6 +125,7 @@ class ControlPlane:
         self._informers: dict[Resource, Informer] = {}
         self._controllers: list[Controller] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._devices = {node.name: DevicePlugins(client, node) for node in context.nodes}
         self._runner: web.AppRunner | None = None
 
     def _informer(self, resource: Resource) -> Informer:
@@ -135,6 +140,9 @@ class ControlPlane:
         for node in self._context.nodes:
             await register_node(self._client, node, KUBERNETES_VERSION)
             await start_dns(node)
+            await self._devices[node.name].start()
+        for network in yaml.safe_load_all(_NETWORKS.read_text(encoding="utf-8")):
+            await self._client.create(NADS, network)
         await self._client.create(KUBEVIRTS, _kubevirt(self._facts))
         version = self._facts.version
         status = {
@@ -167,6 +175,7 @@ class ControlPlane:
             MigrationController(
                 self._client, informers[MIGRATIONS], vmis, pods, informers[KUBEVIRTS], template
             ).controller,
+            EvacuationController(self._client, nodes, vmis, informers[MIGRATIONS], self._facts).controller,
             *(kubelet.controller for kubelet in kubelets.values()),
             *(handler.controller for handler in handlers.values()),
         ]
@@ -177,8 +186,9 @@ class ControlPlane:
     def _kubelet(self, name: str, pods: Informer) -> Kubelet:
         node = next(node for node in self._context.nodes if node.name == name)
         runtime, network = self._context.runtimes[name], PodNetwork(node, self._find_nad)
-        pods_directory = self._context.state.pods
-        return Kubelet(self._client, pods, node, network, runtime, self._context.images, pods_directory, self._inject)
+        images, directory = self._context.images, self._context.state.pods
+        devices = self._devices[name]
+        return Kubelet(self._client, pods, node, network, runtime, images, directory, devices, self._inject)
 
     def _inject(self, pod: PodRef, image: Image) -> Injected:
         """What the sandbox's stand-in for virt-launcher needs: libvirt's sockets, guest images, a place for disks."""
@@ -211,6 +221,8 @@ class ControlPlane:
             await self._runner.cleanup()
         for controller in self._controllers:
             await controller.stop()
+        for devices in self._devices.values():
+            await devices.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

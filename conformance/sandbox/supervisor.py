@@ -24,6 +24,7 @@ from conformance.sandbox.network import syscalls
 from conformance.sandbox.network.fabric import Fabric
 from conformance.sandbox.network.node import Node
 from conformance.sandbox.network.podnet import write_default_network
+from conformance.sandbox.network.segment import Segment
 from conformance.sandbox.state import DEFAULT_ENTRY, GRACE_SECONDS, HARD_STOP_SECONDS, StateDir
 
 __all__ = ["SandboxContext", "main"]
@@ -139,6 +140,7 @@ async def _build(arguments: argparse.Namespace, report: _Report, shutdown: async
         _prepare_layers(node.layers)
     await asyncio.gather(*(node.start() for node in nodes))
     await Fabric(state.run / "netns").join(nodes)
+    await Segment(state.run / "netns").join(nodes)
     for node in nodes:
         write_default_network(node)
     images = ImageStore(state.images, arguments.root)

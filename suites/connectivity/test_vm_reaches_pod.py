@@ -11,6 +11,7 @@ SIZE = 64 * 1024
 
 @pytest.mark.xdist_group("guest")
 @pytest.mark.requirement("CONN-002")
+@pytest.mark.where("pod")
 def test_vm_reaches_a_pod_by_tcp(machine: Machine, client_pod: ClientPod, measure: Measure) -> None:
     """The VM reaches a pod by TCP, on its own node and on another.
 

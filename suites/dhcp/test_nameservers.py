@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from fixtures.clients import ClientPods
 from fixtures.machines import Machine
 from fixtures.reach import resolver_of
-from fixtures.session import ClientPods
 
 CLUSTER_NAME = "kubernetes.default.svc.cluster.local"
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from fixtures.clients import ClientPods
 from fixtures.measure import Measure
 from fixtures.migrations import Migration
-from fixtures.session import ClientPods
 
 SIZE = 64 * 1024
 
@@ -25,6 +25,7 @@ def test_vm_is_reachable_both_ways(migration: Migration, client_pods: ClientPods
     Expected:
     * Both work within the time limit.
     """
+    assert migration.reached is not None
     measure(migration.reached.measured("reached again", "until SSH from a pod on the old node reached the guest"))
     pod = client_pods[migration.view.node]
     with pod.serve("tcp") as server:

@@ -23,6 +23,7 @@ def test_status_follows_the_vm(migration: Migration, measure: Measure) -> None:
     * It has, within the time limit.
     * With sticky, the address is the one from before.
     """
+    assert migration.status is not None
     measure(migration.status.measured("status address", "until the status had the new pod's address"))
     if Capability.STICKY in migration.machine.run.binding.capabilities:
         assert migration.machine.view().address(NETWORK) == migration.view.address(NETWORK)

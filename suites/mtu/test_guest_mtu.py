@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from fixtures.clients import ClientPods
 from fixtures.machines import Machine
 from fixtures.reach import pod_mtu
-from fixtures.session import ClientPods
 
 
 @pytest.mark.xdist_group("guest")

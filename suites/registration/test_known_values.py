@@ -21,7 +21,9 @@ def test_registration_has_only_known_values(run: Run) -> None:
     * It is what the definition says.
     * domainAttachmentType, migration.method, downwardAPI and the references in it mean something to KubeVirt.
     """
+    wanted = run.binding.registration
+    assert wanted is not None
     registered = Registration(run.cluster, run.binding.name).current()
-    assert registered == run.binding.registration.to_dict()
-    problems = registration_problems(run.binding.registration)
+    assert registered == wanted.to_dict()
+    problems = registration_problems(wanted)
     assert not problems, "; ".join(map(str, problems))

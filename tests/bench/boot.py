@@ -45,7 +45,7 @@ class Boots:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        undo(self._cluster, self._ledger, self._timeouts)
+        undo(lambda _: self._cluster, self._ledger, self._timeouts)
         self._cluster.close()
         self._directory.cleanup()
 

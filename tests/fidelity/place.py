@@ -20,6 +20,8 @@ from tests.fidelity.scenarios import CNI_PLUGINS, GUEST_IMAGE, SIDECAR_PROCESS, 
 _NADS: Final = "/apis/k8s.cni.cncf.io/v1/namespaces/default/network-attachment-definitions"
 _CR: Final = "/apis/kubevirt.io/v1/namespaces/kubevirt/kubevirts/kubevirt"
 _KUBEVIRT: Final = "/apis/kubevirt.io/v1/namespaces"
+_NODES: Final = "/api/v1/nodes"
+_MACVTAP: Final = "macvtap.network.kubevirt.io/dataplane"
 _CREATED: Final = (200, 201, 409)
 _GONE_SECONDS: Final = 60.0
 
@@ -44,6 +46,14 @@ class Place:
             self._sandbox.install_cni_plugin(name, path)
         for network in networks():
             _require(self.api.send("POST", _NADS, network), f"network {text(dig(network, 'metadata', 'name'))}")
+        self._advertise()
+
+    def _advertise(self) -> None:
+        """Let every node offer the device resource that the recorded macvtap network asks for."""
+        counts: Object = {_MACVTAP: "50"}
+        for node in objects(self.api.send("GET", _NODES).body.get("items")):
+            path = f"{_NODES}/{text(dig(node, 'metadata', 'name'))}/status"
+            _require(self.api.merge(path, {"status": {"capacity": counts, "allocatable": counts}}), path)
 
     def register(self, bindings: Object) -> None:
         """Make `bindings` the registrations of the KubeVirt CR, no others. Raises NotReadyError."""

@@ -6,17 +6,20 @@ from collections.abc import Sequence
 
 from conformance.model.binding import Artifacts, Facts
 from conformance.model.capability import GROUPS, Capability
-from conformance.model.definition.files import UNDECLARABLE
+from conformance.model.definition.files import UNDECLARABLE, DefinitionSpec
 from conformance.model.definition.findings import FieldPath, Findings
 from conformance.model.definition.manifests import DEFAULT_NAMESPACE, NAD_KIND, Manifest
 from conformance.model.registration import NadReference, Registration, registration_problems
 
 _REGISTRATION: FieldPath = ("spec", "registration")
+_CORE: FieldPath = ("spec", "core")
 _CAPABILITIES: FieldPath = ("spec", "capabilities")
 
 _SOURCES: dict[Capability, str] = {
     Capability.ATTACH_TAP: "domainAttachmentType: tap",
     Capability.ATTACH_MANAGED_TAP: "domainAttachmentType: managedTap",
+    Capability.ATTACH_CORE: "core: masquerade or bridge",
+    Capability.PLUGIN: "registration",
     Capability.SIDECAR: "sidecarImage",
     Capability.CNI: "networkAttachmentDefinition",
     Capability.DEVICE_INFO: "downwardAPI: device-info",
@@ -24,6 +27,19 @@ _SOURCES: dict[Capability, str] = {
     Capability.MIGRATION: "migration",
     Capability.REFRESH: "migration.method: link-refresh",
 }
+
+
+def check_kind(spec: DefinitionSpec, findings: Findings) -> None:
+    """Note a definition that is neither plugin nor core binding, or both."""
+    if spec.registration is None and spec.core is None:
+        if not findings.has_error(_REGISTRATION) and not findings.has_error(_CORE):
+            fix = "add registration, as KubeVirt gets it; or core, for one of KubeVirt's own bindings"
+            findings.error(_REGISTRATION, "the field is missing", fix, value="")
+    elif spec.registration is not None and spec.core is not None:
+        findings.error(_CORE, "a core binding is not registered", "keep one of core and registration")
+    if spec.core is not None and (spec.artifacts.images or spec.artifacts.cni_plugins):
+        fix = "remove them; a network that it is tested on goes to spec.manifests"
+        findings.error(("spec", "artifacts"), "a core binding is part of KubeVirt and brings no files", fix, value="")
 
 
 def check_registration(registration: Registration, findings: Findings) -> None:
@@ -41,20 +57,27 @@ def check_registration(registration: Registration, findings: Findings) -> None:
 
 
 def check_capabilities(
-    declared: Sequence[Capability], registration: Registration, facts: Facts, findings: Findings
+    declared: Sequence[Capability], derived: frozenset[Capability], facts: Facts, findings: Findings
 ) -> None:
-    """Note capabilities that contradict the registration, each other or the facts."""
+    """Note capabilities that contradict those that follow from the registration or core binding, each other or the
+    facts."""
     claimed = frozenset(declared)
-    effective = claimed | registration.capabilities
+    effective = claimed | derived
     for index, capability in enumerate(declared):
         path = (*_CAPABILITIES, index)
         if capability in declared[:index]:
             findings.warn(path, "the capability is listed twice", "keep one")
         elif capability in UNDECLARABLE:
-            _check_undeclarable(capability, registration, path, findings)
-        elif capability in _SOURCES and capability not in registration.capabilities:
+            _check_undeclarable(capability, derived, path, findings)
+        elif capability in _SOURCES and capability not in derived:
+            plugin = Capability.PLUGIN in derived
             fix = f"add {_SOURCES[capability]} to the registration or remove the capability"
-            findings.warn(path, "the registration does not keep this promise; its checks will fail", fix)
+            what = "the registration" if plugin else "this core binding"
+            findings.warn(
+                path,
+                f"{what} does not keep this promise; its checks will fail",
+                fix if plugin else "remove the capability",
+            )
         else:
             _check_company(capability, effective, path, findings)
     if not effective & {Capability.POD, Capability.SECONDARY} and not findings.has_error(_CAPABILITIES):
@@ -66,14 +89,16 @@ def check_capabilities(
 
 
 def _check_undeclarable(
-    capability: Capability, registration: Registration, path: FieldPath, findings: Findings
+    capability: Capability, derived: frozenset[Capability], path: FieldPath, findings: Findings
 ) -> None:
     source = _SOURCES[capability]
-    if capability in registration.capabilities:
-        findings.warn(path, "this follows from the registration and is not declared", "remove it")
+    plugin = Capability.PLUGIN in derived
+    kind = "the registration" if plugin else "the core binding"
+    if capability in derived:
+        findings.warn(path, f"this follows from {kind} and is not declared", "remove it")
     else:
-        fix = f"add {source} to the registration, or remove the capability"
-        findings.error(path, "the registration contradicts this capability", fix)
+        fix = f"add {source} to the registration, or remove the capability" if plugin else "remove the capability"
+        findings.error(path, f"{kind} contradicts this capability", fix)
 
 
 def _check_company(

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from conformance.model.capability import DERIVED, PROMISES, Capability
+from conformance.model.corebinding import CoreBinding
 from conformance.model.registration import DOMAIN_ATTACHMENT_TYPES, DOWNWARD_API_VALUES, MIGRATION_METHODS
 
 API_VERSION = "binding-conformance/v1alpha1"
@@ -153,13 +154,18 @@ class ArtifactsFile(_File):
 
 
 class DefinitionSpec(_File):
-    """The binding."""
+    """The binding: a plugin with its registration, or one of KubeVirt's own."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["registration"]}, {"required": ["core"]}]})
 
     implementation: ImplementationFile
-    registration: RegistrationFile
+    registration: RegistrationFile | None = None
+    """What a plugin is registered as; there is none for one of KubeVirt's own bindings."""
+    core: CoreBinding | None = None
+    """One of KubeVirt's own bindings, as a baseline: the field of `interfaces[]` that asks for it."""
     capabilities: Annotated[list[Capability], Field(json_schema_extra={"uniqueItems": True})] = []
-    """What the binding claims; every claim is verified. Capabilities that follow from the registration are not
-    listed, except mig and refresh, which may be."""
+    """What the binding claims; every claim is verified. Capabilities that follow from the registration (or from which
+    core binding it is) are not listed, except mig and refresh, which may be."""
     facts: FactsFile = FactsFile()
     manifests: list[Text] = []
     """YAML files to apply, in order, before the binding is registered; relative to the definition."""
@@ -167,7 +173,7 @@ class DefinitionSpec(_File):
 
 
 class DefinitionFile(_File):
-    """A network binding plugin as its vendor brings it to the conformance suite."""
+    """A network binding plugin as its vendor brings it to the conformance suite, or a core binding as a baseline."""
 
     api_version: Literal["binding-conformance/v1alpha1"]
     kind: Literal["BindingDefinition"]
@@ -231,4 +237,4 @@ class MutantFile(_File):
 
 
 UNDECLARABLE = DERIVED - PROMISES
-"""Capabilities that a definition must not list, since they follow from its registration."""
+"""Capabilities that a definition must not list, since they follow from its registration or core binding."""

@@ -7,9 +7,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance.model.binding import Binding, Facts, Implementation, MutantInfo
+from conformance.model.binding import Binding, Facts, Implementation, MutantInfo, derived_capabilities
 from conformance.model.definition.artifacts import load_artifacts
-from conformance.model.definition.consistency import check_capabilities, check_registration, check_what_is_brought
+from conformance.model.definition.consistency import (
+    check_capabilities,
+    check_kind,
+    check_registration,
+    check_what_is_brought,
+)
 from conformance.model.definition.digest import digest_of
 from conformance.model.definition.files import DefinitionFile, FactsFile, MutantFile
 from conformance.model.definition.findings import Findings
@@ -122,13 +127,16 @@ def _assemble(base: _Base, *, lint: bool) -> Binding:
     value is what it is for."""
     spec = base.file.spec
     findings = base.findings
-    registration = Registration.parse(_registration_data(base.data))
+    registration = _registration(base.data) if spec.core is None else None
     facts = _facts(spec.facts, findings)
-    artifacts = load_artifacts(base.path.parent, spec.artifacts, registration.sidecar_image, findings)
-    if lint:
-        check_registration(registration, findings)
-        check_capabilities(spec.capabilities, registration, facts, findings)
-        check_what_is_brought(registration, base.manifests, artifacts, findings)
+    sidecar = registration.sidecar_image if registration else ""
+    artifacts = load_artifacts(base.path.parent, spec.artifacts, sidecar, findings)
+    check_kind(spec, findings)
+    if lint and (registration is not None or spec.core is not None):
+        check_capabilities(spec.capabilities, derived_capabilities(registration, spec.core), facts, findings)
+        if registration is not None:
+            check_registration(registration, findings)
+            check_what_is_brought(registration, base.manifests, artifacts, findings)
     base.raise_errors()
     objects = tuple(manifest.data for manifest in base.manifests)
     return Binding(
@@ -142,6 +150,7 @@ def _assemble(base: _Base, *, lint: bool) -> Binding:
             contact=tuple(spec.implementation.contact),
         ),
         registration=registration,
+        core=spec.core,
         declared=frozenset(spec.capabilities),
         facts=facts,
         manifests=objects,
@@ -152,9 +161,9 @@ def _assemble(base: _Base, *, lint: bool) -> Binding:
     )
 
 
-def _registration_data(data: JsonObject) -> JsonObject:
+def _registration(data: JsonObject) -> Registration | None:
     found = get_path(data, "spec", "registration")
-    return found if isinstance(found, dict) else {}
+    return Registration.parse(found) if isinstance(found, dict) else None
 
 
 def _facts(file: FactsFile, findings: Findings) -> Facts:

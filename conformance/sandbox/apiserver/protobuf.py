@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from conformance.sandbox.apiserver.errors import KubeObject
-from conformance.sandbox.wire import read_byte_fields, read_fields
+from conformance.sandbox.protowire import decode_fields, fields_of
 
 MAGIC = b"k8s\x00"
 CONTENT_TYPE = "application/vnd.kubernetes.protobuf"
@@ -142,7 +142,7 @@ def _message(data: bytes, name: str) -> dict[str, Any]:
     """The known fields of a message as JSON; empty texts, which stand for absence, are left out."""
     fields = _MESSAGES[name]
     result: dict[str, Any] = {}
-    for number, value in read_fields(data):
+    for number, value in fields_of(data):
         field = fields.get(number)
         if field is None:
             continue
@@ -173,6 +173,6 @@ def _single(value: bytes, kind: str) -> object:
 
 def _entry(data: bytes, as_bytes: bool) -> tuple[str, str]:
     """A map entry: key 1, value 2."""
-    parts = read_byte_fields(data)
+    parts = decode_fields(data)
     value = parts.get(2, b"")
     return parts.get(1, b"").decode(), base64.b64encode(value).decode() if as_bytes else value.decode()

@@ -14,9 +14,12 @@ from conformance.sandbox.client import PODS, ApiClient, ApiError, Object
 from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder
 from conformance.sandbox.images import Image, ImageStore
+from conformance.sandbox.kubernetes.deviceapi import Allocation
+from conformance.sandbox.kubernetes.deviceplugins import DeviceError, DevicePlugins, PodDevices
+from conformance.sandbox.kubernetes.environment import ContainerEnvironmentError, environment
 from conformance.sandbox.kubernetes.podstatus import ContainerState, PodStates
 from conformance.sandbox.kubernetes.security import security_of
-from conformance.sandbox.kubernetes.volumes import PodVolumes, VolumeError, cluster_dns, environment
+from conformance.sandbox.kubernetes.volumes import PodVolumes, VolumeError, cluster_dns
 from conformance.sandbox.launcher.container import (
     Container,
     ContainerConfig,
@@ -24,6 +27,8 @@ from conformance.sandbox.launcher.container import (
     ContainerRuntime,
     Mount,
 )
+from conformance.sandbox.launcher.oci import DeviceNode
+from conformance.sandbox.network.devices import device_number
 from conformance.sandbox.network.node import Node
 from conformance.sandbox.network.podnet import (
     PodEvent,
@@ -61,6 +66,8 @@ class RunningPod:
     volumes: PodVolumes
     logs: Path
     netns: str | None = None
+    devices: PodDevices = field(default_factory=PodDevices)
+    device_nodes: dict[str, tuple[DeviceNode, ...]] = field(default_factory=dict)
     containers: dict[str, Container] = field(default_factory=dict)
     watchers: set[asyncio.Task[None]] = field(default_factory=set)
     inert: set[str] = field(default_factory=set)
@@ -92,11 +99,12 @@ class Kubelet:
         runtime: ContainerRuntime,
         images: ImageStore,
         directory: Path,
+        devices: DevicePlugins,
         inject: Injector = lambda _pod, _image: Injected(),
     ) -> None:
         self._client, self._pods, self.node = client, pods, node
         self._network, self._runtime, self._images = network, runtime, images
-        self._directory, self._inject = directory, inject
+        self._directory, self._devices, self._inject = directory, devices, inject
         self._events = EventRecorder(client, "kubelet", node.name)
         self._multus_events = EventRecorder(client, "multus")
         self._running: dict[str, RunningPod] = {}
@@ -163,17 +171,36 @@ class Kubelet:
         except VolumeError as error:
             await self._events.warning(pod, "FailedMount", str(error))
             return False
+        try:
+            running.devices = await self._devices.allocate(pod)
+        except DeviceError as error:
+            await self._events.warning(pod, "UnexpectedAdmissionError", str(error))
+            return False
         if pod["spec"].get("hostNetwork"):
             running.states.pod_ips = (self.node.address,)
         elif not await self._set_up_network(pod, running):
             return False
+        for name, allocation in running.devices.containers.items():
+            running.device_nodes[name] = await self._nodes_of(running, allocation)
         running.set_up = running.states.sandbox_ready = True
         return True
 
+    async def _nodes_of(self, running: RunningPod, allocation: Allocation) -> tuple[DeviceNode, ...]:
+        """Device nodes as they are now, with the pod's network in place: a link that moved has another number."""
+        nodes = []
+        for spec in allocation.devices:
+            number = await device_number(self.node, spec.host_path, running.netns)
+            if number is not None:
+                nodes.append(DeviceNode(spec.container_path, *number))
+        return tuple(nodes)
+
     async def _set_up_network(self, pod: Object, running: RunningPod) -> bool:
         try:
-            result = await self._network.setup(running.ref, pod["metadata"].get("annotations") or {})
+            result = await self._network.setup(
+                running.ref, pod["metadata"].get("annotations") or {}, running.devices.ids
+            )
         except PodNetworkError as error:
+            self._devices.release(running.ref.uid)
             await self._record(pod, error.events)
             return False
         await self._record(pod, result.events)
@@ -239,7 +266,13 @@ class Kubelet:
                 self.controller.enqueue(Key(running.ref.namespace, running.ref.name))
             return True
         try:
-            started = await self._runtime.start(self._config(pod, running, container, image))
+            env = await environment(self._client, pod, container)
+        except ContainerEnvironmentError as error:
+            state.wait("CreateContainerConfigError", str(error))
+            await self._events.warning(pod, "Failed", f"Error: {error}", path)
+            return False
+        try:
+            started = await self._runtime.start(self._config(pod, running, container, image, env))
         except ContainerError as error:
             state.wait("RunContainerError", str(error))
             await self._events.warning(pod, "Failed", f"Error: {error}", path)
@@ -265,23 +298,28 @@ class Kubelet:
         else:
             state.wait("ErrImagePull", detail)
 
-    def _config(self, pod: Object, running: RunningPod, container: Object, image: Image) -> ContainerConfig:
+    def _config(
+        self, pod: Object, running: RunningPod, container: Object, image: Image, env: Mapping[str, str]
+    ) -> ContainerConfig:
         spec, security = pod["spec"], security_of(pod, container)
         extra = self._inject(running.ref, image)
+        given = running.devices.containers.get(container["name"], Allocation())
+        device_mounts = (Mount(str(self.node.path(m.host_path)), m.container_path, m.read_only) for m in given.mounts)
         root = image.privileged  # the sandbox's own: its stand-in for a program that needs no rights in a real cluster
         return ContainerConfig(
             pod=running.ref,
             name=container["name"],
             image=replace(image, privileged=True) if security.privileged else image,
             argv=(tuple(container.get("command") or image.command)) + tuple(container.get("args") or ()),
-            env={**environment(pod, container), **extra.env},
+            env={**env, **extra.env, **dict(given.env)},
             uid=0 if root else security.uid,
             gid=0 if root else security.gid,
             capabilities=security.capabilities,
             no_new_privileges=security.no_new_privileges and not root,
             netns=running.netns,
             host_pid=bool(spec.get("hostPID")),
-            mounts=(*running.volumes.mounts(container), *extra.mounts),
+            mounts=(*running.volumes.mounts(container), *extra.mounts, *device_mounts),
+            devices=running.device_nodes.get(container["name"], ()),
             log=running.log_file(container["name"]),
             hostname=self.node.name if spec.get("hostNetwork") else spec.get("hostname") or running.ref.name,
             addresses=running.states.pod_ips,
@@ -342,6 +380,7 @@ class Kubelet:
             await asyncio.wait(list(running.watchers))
         if running.netns is not None:
             await self._network.teardown(running.ref)
+        self._devices.release(running.ref.uid)
         running.volumes.remove()
         self._running.pop(running.ref.uid, None)
 

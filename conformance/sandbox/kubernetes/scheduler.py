@@ -1,4 +1,4 @@
-"""The scheduler: node selectors, node and pod affinity, node conditions, fewest pods first."""
+"""The scheduler: node selectors, taints, node and pod affinity, fewest pods first."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder, timestamp
 
 _RETRY_SECONDS: Final = 1.0
+_CORDONED: Final = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 
 
 class Scheduler:
@@ -27,9 +28,10 @@ class Scheduler:
         if pod is None or pod["spec"].get("nodeName") or pod["metadata"].get("deletionTimestamp"):
             self._assumed.pop(key, None)
             return None
-        fitting = [node for node in self._nodes if self._fits(pod, node)]
+        placeable = [node for node in self._nodes if self._fits(pod, node)]
+        fitting = [node for node in placeable if not self._lacking(pod, node)]
         if not fitting:
-            await self._unschedulable(pod)
+            await self._unschedulable(pod, [name for node in placeable for name in self._lacking(pod, node)])
             return _RETRY_SECONDS
         load = Counter(other["spec"].get("nodeName") for other in self._pods)
         load.update(self._assumed.values())
@@ -43,9 +45,12 @@ class Scheduler:
         await self._events.normal(pod, "Scheduled", f"Successfully assigned {key.namespace}/{key.name} to {name}")
         return None
 
-    async def _unschedulable(self, pod: Object) -> None:
+    async def _unschedulable(self, pod: Object, lacking: list[str]) -> None:
+        """Say why no node will do; `lacking` are the resources that placeable nodes have too little of."""
         count = len(list(self._nodes))
-        message = f"0/{count} nodes are available: {count} node(s) didn't match Pod's node affinity/selector."
+        reasons = [f"{number} Insufficient {name}" for name, number in sorted(Counter(lacking).items())]
+        reasons = reasons or [f"{count} node(s) didn't match Pod's node affinity/selector"]
+        message = f"0/{count} nodes are available: {', '.join(reasons)}."
         condition = {
             "type": "PodScheduled",
             "status": "False",
@@ -62,7 +67,8 @@ class Scheduler:
 
     def _fits(self, pod: Object, node: Object) -> bool:
         spec, labels = pod["spec"], node["metadata"].get("labels", {})
-        if node.get("spec", {}).get("unschedulable"):
+        tolerations = spec.get("tolerations") or []
+        if any(not any(_tolerates(entry, taint) for entry in tolerations) for taint in _taints(node)):
             return False
         if any(labels.get(name) != value for name, value in (spec.get("nodeSelector") or {}).items()):
             return False
@@ -70,6 +76,20 @@ class Scheduler:
         return _node_affinity(
             affinity.get("nodeAffinity") or {}, labels, node["metadata"]["name"]
         ) and not self._repelled(pod, affinity.get("podAntiAffinity") or {}, node)
+
+    def _lacking(self, pod: Object, node: Object) -> list[str]:
+        """The extended resources (those with a domain) that the node has too little of for the pod."""
+        wanted = _extended_resources(pod)
+        if not wanted:
+            return []
+        here = node["metadata"]["name"]
+        used: Counter[str] = Counter()
+        for other in self._pods:
+            finished = other.get("status", {}).get("phase") in ("Succeeded", "Failed")
+            if (other["spec"].get("nodeName") or self._assumed.get(_key(other))) == here and not finished:
+                used += _extended_resources(other)
+        allocatable = node.get("status", {}).get("allocatable") or {}
+        return [name for name, count in wanted.items() if used[name] + count > _number(allocatable.get(name, "0"))]
 
     def _repelled(self, pod: Object, anti_affinity: Object, node: Object) -> bool:
         """Whether a required anti-affinity term matches a pod in the same topology as `node`."""
@@ -85,8 +105,36 @@ class Scheduler:
         return False
 
 
+def _extended_resources(pod: Object) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for container in pod["spec"]["containers"]:
+        limits = (container.get("resources") or {}).get("limits") or {}
+        total.update({name: _number(amount) for name, amount in limits.items() if "/" in name})
+    return total
+
+
+def _number(quantity: object) -> int:
+    text = str(quantity)
+    return int(text.removesuffix("k")) * 1000 if text.endswith("k") else int(text)
+
+
 def _key(pod: Object) -> Key:
     return Key(pod["metadata"]["namespace"], pod["metadata"]["name"])
+
+
+def _taints(node: Object) -> list[Object]:
+    """What keeps pods away from a node; a cordoned one has a taint of its own."""
+    spec = node.get("spec", {})
+    taints = [taint for taint in spec.get("taints") or [] if taint["effect"] in ("NoSchedule", "NoExecute")]
+    return taints + ([_CORDONED] if spec.get("unschedulable") and _CORDONED not in taints else [])
+
+
+def _tolerates(toleration: Object, taint: Object) -> bool:
+    if toleration.get("effect") not in (None, "", taint["effect"]):
+        return False
+    if toleration.get("operator", "Equal") == "Exists":
+        return toleration.get("key") in (None, "", taint["key"])
+    return bool(toleration.get("key") == taint["key"] and toleration.get("value", "") == taint.get("value", ""))
 
 
 def _selects(selector: Object, obj: Object) -> bool:

@@ -106,12 +106,3 @@ def field_value(pod: Object, path: str) -> str:
     for part in path.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return "" if value is None else str(value)
-
-
-def environment(pod: Object, container: Object) -> dict[str, str]:
-    """The container's `env`, downward API references resolved."""
-    env: dict[str, str] = {}
-    for entry in container.get("env") or []:
-        reference = (entry.get("valueFrom") or {}).get("fieldRef")
-        env[entry["name"]] = field_value(pod, reference["fieldPath"]) if reference else str(entry.get("value", ""))
-    return env

@@ -21,6 +21,7 @@ from conformance.sandbox.launcher.container import Container
 from conformance.sandbox.launcher.errors import LauncherNotReadyError
 from conformance.sandbox.launcher.hooks import HookRules
 from conformance.sandbox.launcher.launcher import Launcher
+from conformance.sandbox.launcher.links import DomainInterface
 from conformance.sandbox.launcher.netpod import setup_pod_network
 from conformance.sandbox.launcher.podinterfaces import PodInterfaces
 
@@ -42,10 +43,14 @@ class Session:
     launching: asyncio.Task[None] | None = None
     prepared: bool = False
     domain_up: bool = False
+    unfinished: bool = False
+    """The domain has arrived and its migration cannot be finalised."""
+    aborting: bool = False
     ending: bool = False
     failures: int = 0
     outgoing: asyncio.Task[None] | None = None
-    link_states: dict[str, bool] = field(default_factory=dict)
+    reported: tuple[str, tuple[DomainInterface, ...]] | None = None
+    """The VMI's resource version and the domain's interfaces at the last report."""
 
     def next_delay(self) -> float:
         self.failures += 1

@@ -93,6 +93,8 @@ class VersionFacts(BaseModel):
 
     managed_tap_arp_ignore: bool
     not_migratable: str
+    evacuation_priority: str | None
+    link_refreshes: int
     link_refresh_seconds: float | None
     link_refresh_error_ends: bool
 

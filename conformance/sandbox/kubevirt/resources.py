@@ -6,6 +6,7 @@ Sources: KubeVirt `pkg/virt-controller/services/renderresources.go`, `pkg/hyperv
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from conformance.sandbox.client import Object
@@ -47,8 +48,12 @@ def memory_overhead(pod: Object) -> str | None:
     return None if size is None else quantity.to_kibibytes(int(size))
 
 
-def compute_resources(vmi: Object, overhead: int) -> Object:
-    """Requests and limits of compute; a guaranteed VM's limits get the overhead too."""
+def compute_resources(vmi: Object, overhead: int, networks: Mapping[str, int]) -> Object:
+    """Requests and limits of compute: a guaranteed VM's limits get the overhead too.
+
+    `networks` counts the device plugins' resources that the VMI's networks name.
+    """
+    devices = _DEVICES | {name: str(count) for name, count in networks.items()}
     memory = quantity.to_kibibytes(_guest_memory(vmi) + overhead)
     given = _resources(vmi)
     requests = {"cpu": f"{_CPU_SHARE_MILLIS * _cpus(vmi)}m", "ephemeral-storage": "50M"} | (given.get("requests") or {})
@@ -59,7 +64,7 @@ def compute_resources(vmi: Object, overhead: int) -> Object:
         cpus = str(_cpus(vmi))
         requests["cpu"] = limits["cpu"] = cpus
         limits["memory"] = memory
-    return {"limits": limits | _DEVICES, "requests": requests | _DEVICES | {"memory": memory}}
+    return {"limits": limits | devices, "requests": requests | devices | {"memory": memory}}
 
 
 def sidecar_resources(vmi: Object) -> Object:

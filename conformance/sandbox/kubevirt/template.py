@@ -7,6 +7,7 @@ shapes as recorded on v1.9.0.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,6 +31,7 @@ from conformance.sandbox.kubevirt.resources import (
 
 NETWORKS_ANNOTATION: Final = "k8s.v1.cni.cncf.io/networks"
 DEFAULT_NETWORK_ANNOTATION: Final = "v1.multus-cni.io/default-network"
+RESOURCE_ANNOTATION: Final = "k8s.v1.cni.cncf.io/resourceName"
 HOOK_SOCKETS: Final = "/var/run/kubevirt-hooks"
 _RUN: Final = "/var/run/kubevirt"
 _PRIVATE: Final = "/var/run/kubevirt-private"
@@ -59,7 +61,7 @@ class TemplateService:
 
     async def render(self, vmi: Object, registered: spec.Registrations) -> Object:
         """The Pod for `vmi`; `RenderError` with KubeVirt's text."""
-        await self._require_network_nads(vmi)
+        resources = await self._network_resources(vmi)
         sidecars = self._sidecars(vmi, registered)
         overhead = overhead_bytes(vmi, registered, self.facts)
         meta = vmi["metadata"]
@@ -77,7 +79,7 @@ class TemplateService:
                 "volumes": _volumes(with_sidecars=bool(sidecars), with_info=wants_network_info(vmi, registered)),
                 "initContainers": self._init_containers(vmi),
                 "containers": [
-                    self._compute(vmi, registered, len(sidecars), overhead),
+                    self._compute(vmi, registered, len(sidecars), compute_resources(vmi, overhead, resources)),
                     *self._disks(vmi, init=False),
                     *sidecars,
                 ],
@@ -120,12 +122,18 @@ class TemplateService:
         }
         return pod
 
-    async def _require_network_nads(self, vmi: Object) -> None:
+    async def _network_resources(self, vmi: Object) -> Counter[str]:
+        """The device resources that the networks' NADs name, each with how many; a NAD that is missing is an error."""
+        resources: Counter[str] = Counter()
         for network in spec.networks(vmi).values():
             if multus := network.get("multus"):
                 place = spec.namespaced_name(multus["networkName"], vmi["metadata"]["namespace"])
-                if await self.lookup_nad(*place) is None:
+                definition = await self.lookup_nad(*place)
+                if definition is None:
                     raise RenderError(f"failed to locate network attachment definition {place[0]}/{place[1]}")
+                if resource := (definition["metadata"].get("annotations") or {}).get(RESOURCE_ANNOTATION):
+                    resources[resource] += 1
+        return resources
 
     def _sidecars(self, vmi: Object, registered: spec.Registrations) -> list[Object]:
         """One hook sidecar per distinct binding name that registers an image."""
@@ -222,7 +230,7 @@ class TemplateService:
             )
         return containers
 
-    def _compute(self, vmi: Object, registered: spec.Registrations, sidecars: int, overhead: int) -> Object:
+    def _compute(self, vmi: Object, registered: spec.Registrations, sidecars: int, resources: Object) -> Object:
         meta = vmi["metadata"]
         command = ["/usr/bin/virt-launcher-monitor", "--qemu-timeout", "240s", "--name", meta["name"]]
         command += ["--uid", meta["uid"], "--namespace", meta["namespace"]]
@@ -243,7 +251,7 @@ class TemplateService:
                     "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
                 },
             ],
-            "resources": compute_resources(vmi, overhead),
+            "resources": resources,
             "volumeMounts": _compute_mounts(sidecars > 0, wants_network_info(vmi, registered)),
             "imagePullPolicy": "IfNotPresent",
             "securityContext": context,

@@ -1,4 +1,4 @@
-"""The messages of KubeVirt's hook API.
+"""The messages of KubeVirt's hook API, encoded by hand.
 
 Source: the .proto files under pkg/hooks of KubeVirt (info, v1alpha1, v1alpha2, v1alpha3; wire compatible with each
 other where they overlap).
@@ -6,14 +6,7 @@ other where they overlap).
 
 from dataclasses import dataclass
 
-from conformance.sandbox.wire import (
-    read_byte_fields,
-    read_fields,
-    signed_32,
-    write_byte_fields,
-    write_bytes,
-    write_number,
-)
+from conformance.sandbox.protowire import decode_fields, encode_fields, field, fields_of, varint_field
 
 INFO_METHOD = "/kubevirt.hooks.info.Info/Info"
 SUPPORTED_VERSIONS = ("v1alpha3", "v1alpha2", "v1alpha1")
@@ -47,16 +40,15 @@ class Info:
 
     def encode(self) -> bytes:
         points = b"".join(
-            write_bytes(3, write_bytes(1, point.name.encode()) + write_number(2, point.priority))
-            for point in self.hook_points
+            field(3, field(1, point.name.encode()) + varint_field(2, point.priority)) for point in self.hook_points
         )
-        versions = b"".join(write_bytes(4, version.encode()) for version in self.versions)
-        return write_bytes(1, self.name.encode()) + points + versions
+        versions = b"".join(field(4, version.encode()) for version in self.versions)
+        return field(1, self.name.encode()) + points + versions
 
     @classmethod
     def decode(cls, data: bytes) -> "Info":
         name, points, versions = "", [], []
-        for number, value in read_fields(data):
+        for number, value in fields_of(data):
             if number == 1:
                 name = _text(value)
             elif number == 3:
@@ -74,11 +66,11 @@ class DomainCall:
     vmi: bytes = b""
 
     def encode(self) -> bytes:
-        return write_byte_fields({1: self.domain_xml, 2: self.vmi})
+        return encode_fields({1: self.domain_xml, 2: self.vmi})
 
     @classmethod
     def decode(cls, data: bytes) -> "DomainCall":
-        fields = read_byte_fields(data)
+        fields = decode_fields(data)
         return cls(fields.get(1, b""), fields.get(2, b""))
 
 
@@ -91,21 +83,22 @@ class CloudInitCall:
     data: bytes = b""
 
     def encode(self) -> bytes:
-        return write_byte_fields({1: self.source, 2: self.vmi, 3: self.data})
+        return encode_fields({1: self.source, 2: self.vmi, 3: self.data})
 
     @classmethod
     def decode(cls, data: bytes) -> "CloudInitCall":
-        fields = read_byte_fields(data)
+        fields = decode_fields(data)
         return cls(fields.get(1, b""), fields.get(2, b""), fields.get(3, b""))
 
 
 def _hook_point(value: bytes | int) -> HookPoint:
     name, priority = "", 0
-    for number, part in read_fields(value if isinstance(value, bytes) else b""):
+    for number, part in fields_of(value if isinstance(value, bytes) else b""):
         if number == 1:
             name = _text(part)
         elif number == 2 and isinstance(part, int):
-            priority = signed_32(part)
+            low = part & 0xFFFFFFFF
+            priority = low - (1 << 32) if low & 0x80000000 else low
     return HookPoint(name, priority)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,11 +31,17 @@ def interfaces_of(domain_xml: str) -> list[DomainInterface]:
     return [_describe(element) for element in _elements(domain_xml)]
 
 
-async def refresh_links(libvirt: Libvirt, domain: str, names: Iterable[str], seconds: float) -> list[str]:
+async def refresh_links(
+    libvirt: Libvirt,
+    domain: str,
+    names: Iterable[str],
+    seconds: float,
+    changed: Callable[[], Awaitable[None]] | None = None,
+) -> list[str]:
     """Take the link of each named interface down and, `seconds` later, back to what it was; returns whom it found.
 
-    By alias in the live XML, one after the other, as KubeVirt's link-refresh does. An interface that is down stays
-    down. Raises LibvirtError `failed to update network <name>, err: ...`.
+    By alias in the live XML, one after the other, as KubeVirt's link-refresh does; `changed` is told after each
+    change. An interface that is down stays down. Raises LibvirtError `failed to update network <name>, err: ...`.
     """
     wanted = set(names)
     refreshed = []
@@ -44,8 +50,11 @@ async def refresh_links(libvirt: Libvirt, domain: str, names: Iterable[str], sec
         if name not in wanted:
             continue
         await _update(libvirt, domain, element, "down", name)
-        await asyncio.sleep(seconds)
+        up_again = asyncio.sleep(seconds)
+        await (asyncio.gather(up_again, changed()) if changed else up_again)
         await _update(libvirt, domain, element, None, name)
+        if changed:
+            await changed()
         refreshed.append(name)
     return refreshed
 
@@ -70,7 +79,7 @@ async def _update(libvirt: Libvirt, domain: str, element: ET.Element, state: str
         await libvirt.call_with_xml("update-device", ET.tostring(copy, encoding="unicode"), (domain,), *_FLAGS)
     except LibvirtError as error:
         action = "down" if state == "down" else "up"
-        text = f"failed to update network {name}, err: failed to set link {action}, err: {error}"
+        text = f"failed to update network {name}, err: failed to set link {action}, err: {error.go_text}"
         raise LibvirtError(text) from error
 
 

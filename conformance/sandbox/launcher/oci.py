@@ -11,7 +11,7 @@ from conformance.sandbox.images import Image, Mount
 from conformance.sandbox.network.pods import PodRef
 from conformance.sandbox.network.syscalls import own_capabilities
 
-__all__ = ["ContainerConfig", "Dns", "Mount", "oci_config", "write_network_files"]
+__all__ = ["ContainerConfig", "DeviceNode", "Dns", "Mount", "oci_config", "write_network_files"]
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -44,6 +44,18 @@ class Dns:
 
 
 @dataclass(frozen=True)
+class DeviceNode:
+    """A character device that a container gets, usable by everybody in it."""
+
+    path: str
+    major: int
+    minor: int
+
+
+_TUN = DeviceNode("/dev/net/tun", 10, 200)
+
+
+@dataclass(frozen=True)
 class ContainerConfig:
     """One container to start.
 
@@ -70,6 +82,7 @@ class ContainerConfig:
     dns: Dns = field(default_factory=Dns)
     working_directory: str = "/"
     host_pid: bool = False
+    devices: tuple[DeviceNode, ...] = ()
 
 
 def oci_config(config: ContainerConfig, rootfs: Path, netns: Path, started: Path) -> Json:
@@ -94,7 +107,7 @@ def oci_config(config: ContainerConfig, rootfs: Path, netns: Path, started: Path
                 {"type": "uts"},
                 {"type": "network", "path": str(netns)},
             ],
-            "devices": [_tun_device()] if privileged else [],
+            "devices": [_device(node) for node in ((_TUN,) if privileged else ()) + config.devices],
             "maskedPaths": [] if privileged else list(_MASKED),
             "readonlyPaths": [] if privileged else list(_READ_ONLY),
         },
@@ -169,5 +182,6 @@ def _mount(entry: Mount) -> Json:
     return {"destination": entry.destination, "type": entry.type, "source": entry.source, "options": options}
 
 
-def _tun_device() -> Json:
-    return {"path": "/dev/net/tun", "type": "c", "major": 10, "minor": 200, "fileMode": 0o666, "uid": 0, "gid": 0}
+def _device(node: DeviceNode) -> Json:
+    number = {"major": node.major, "minor": node.minor}
+    return {"path": node.path, "type": "c", **number, "fileMode": 0o666, "uid": 0, "gid": 0}

@@ -208,6 +208,16 @@ def inject_cni_args(conf: NetworkConf, arguments: Mapping[str, object]) -> Netwo
         inner = merged.get("cni")
         merged["cni"] = {**(inner if isinstance(inner, dict) else {}), **arguments}
         plugins.append({**plugin, "args": merged})
+    return _with_plugins(conf, plugins)
+
+
+def inject_device_id(conf: NetworkConf, device: str) -> NetworkConf:
+    """The configuration with the device that was allocated for it, under both names that Multus uses."""
+    plugins: list[Json] = [{**plugin, "deviceID": device, "pciBusID": device} for plugin in conf.plugins]
+    return _with_plugins(conf, plugins)
+
+
+def _with_plugins(conf: NetworkConf, plugins: list[Json]) -> NetworkConf:
     document: Json = {**json.loads(conf.raw), "plugins": plugins} if conf.is_list else plugins[0]
     return replace(conf, plugins=tuple(plugins), raw=json.dumps(document).encode())
 

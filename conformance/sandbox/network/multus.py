@@ -7,17 +7,19 @@ behaviour and error texts of Multus 4.3 (`pkg/k8sclient`, `pkg/types`), recorded
 import ipaddress
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from conformance.sandbox.network.cni import CniError, NetworkConf, inject_cni_args, load_conf
+from conformance.sandbox.network.cni import CniError, NetworkConf, inject_cni_args, inject_device_id, load_conf
 from conformance.sandbox.network.gojson import GoJsonError, parse_object
 from conformance.sandbox.network.node import CNI_CONFIGURATION, Node
 from conformance.sandbox.network.pods import EventLog, Json, PodRef
 
 NETWORKS_ANNOTATION = "k8s.v1.cni.cncf.io/networks"
 DEFAULT_NETWORK_ANNOTATION = "v1.multus-cni.io/default-network"
+RESOURCE_ANNOTATION = "k8s.v1.cni.cncf.io/resourceName"
 MULTUS_NAMESPACE = "kube-system"
 
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
@@ -26,6 +28,9 @@ _INTERFACE_NAME_LIMIT = 15
 
 Lookup = Callable[[str, str], Awaitable[Json | None]]
 """A NetworkAttachmentDefinition by namespace and name, or None."""
+
+DeviceIds = Mapping[str, Sequence[str]]
+"""The devices a pod was given, by resource, in the order in which networks that name the resource take them."""
 
 
 class MultusError(Exception):
@@ -69,11 +74,13 @@ class Delegate:
 
 @dataclass
 class Multus:
-    """Resolves the networks of pods on one node."""
+    """Resolves the networks of one pod."""
 
     node: Node
     lookup: Lookup
     log: EventLog = field(default_factory=EventLog)
+    devices: DeviceIds = field(default_factory=dict)
+    _taken: Counter[str] = field(default_factory=Counter)
 
     async def delegates(self, pod: PodRef, annotations: Mapping[str, str], default: NetworkConf) -> list[Delegate]:
         """The networks of a pod in order, the default network first. Raises MultusError."""
@@ -123,8 +130,20 @@ class Multus:
         conf = self._conf(definition, selection.name)
         if selection.cni_args is not None:
             conf = inject_cni_args(conf, selection.cni_args)
+        if device := self._next_device(definition):
+            conf = inject_device_id(conf, device)
         name = f"{selection.namespace}/{selection.name}"
         return Delegate(name, conf, master, selection.interface, selection.mac, selection.ips)
+
+    def _next_device(self, definition: Json) -> str | None:
+        """The device for a network whose definition names a resource: the pod's next one of it."""
+        metadata = definition.get("metadata")
+        annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+        resource = str(annotations.get(RESOURCE_ANNOTATION, "")) if isinstance(annotations, dict) else ""
+        given = self.devices.get(resource, ())
+        index = self._taken[resource]
+        self._taken[resource] += 1
+        return given[index] if index < len(given) else None
 
     def _conf(self, definition: Json, name: str) -> NetworkConf:
         spec = definition.get("spec")

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from conformance.sandbox.network import syscalls
 from conformance.sandbox.network.cni import Cni, CniError, NetworkConf, RuntimeConf, load_conf
-from conformance.sandbox.network.multus import Delegate, Lookup, Multus, MultusError, configuration_files
+from conformance.sandbox.network.multus import Delegate, DeviceIds, Lookup, Multus, MultusError, configuration_files
 from conformance.sandbox.network.node import CNI_CONFIGURATION, CNI_STATE, Node
 from conformance.sandbox.network.pods import EventLog, Json, PodEvent, PodNetworkError, PodNetworkResult, PodRef
 from conformance.sandbox.network.status import (
@@ -62,8 +62,10 @@ class PodNetwork:
         self.cni = Cni(node)
         self._lookup = lookup
 
-    async def setup(self, pod: PodRef, annotations: Mapping[str, str]) -> PodNetworkResult:
-        """Create the pod's network namespace and attach every network its annotations name.
+    async def setup(
+        self, pod: PodRef, annotations: Mapping[str, str], devices: DeviceIds | None = None
+    ) -> PodNetworkResult:
+        """Create the pod's network namespace and attach every network its annotations name, with the pod's `devices`.
 
         Raises PodNetworkError with the event texts of a real node; everything is undone then, the namespace too.
         """
@@ -72,7 +74,9 @@ class PodNetwork:
         self.node.create_netns(sandbox.netns)
         try:
             default = self._default_network(sandbox)
-            sandbox = await self._resolve(sandbox, annotations, default, log)
+            sandbox = await self._resolve(
+                sandbox, annotations, default, Multus(self.node, self._lookup, log, devices or {})
+            )
             self._remember(sandbox)
             return await self._attach(sandbox, log)
         except BaseException:
@@ -106,15 +110,14 @@ class PodNetwork:
         raise _create_error(sandbox, "cni plugin not initialized")
 
     async def _resolve(
-        self, sandbox: _Sandbox, annotations: Mapping[str, str], default: NetworkConf, log: EventLog
+        self, sandbox: _Sandbox, annotations: Mapping[str, str], default: NetworkConf, multus: Multus
     ) -> _Sandbox:
-        multus = Multus(self.node, self._lookup, log)
         pod = sandbox.pod
         try:
             delegates = await multus.delegates(pod, annotations, default)
         except MultusError as error:
             text = f"Multus: [{pod.namespace}/{pod.name}/{pod.uid}]: error loading k8s delegates k8s args: {error}"
-            raise _create_error(sandbox, f"{_META_PLUGIN} failed (add): {text}", log) from error
+            raise _create_error(sandbox, f"{_META_PLUGIN} failed (add): {text}", multus.log) from error
         return _Sandbox(sandbox.id, sandbox.netns, pod, tuple(delegates))
 
     async def _attach(self, sandbox: _Sandbox, log: EventLog) -> PodNetworkResult:

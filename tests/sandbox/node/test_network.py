@@ -47,7 +47,7 @@ def test_a_node_has_a_root_of_its_own(inside: Observe) -> None:
     assert "made-on-the-node" not in seen["other"]
     assert "vendor" not in seen["other"]
     assert "No such file or directory" in seen["root"], "the machine's files must not be visible on a node"
-    assert seen["root"].endswith("eth0\nlo\n/\n")
+    assert seen["root"].endswith("br1\neth0\neth1\neth2\nlo\n/\n")
     assert seen["socket"] == "172.30.0.1"
     assert seen["base untouched"]
 
@@ -177,3 +177,18 @@ def test_deletes_run_in_reverse_from_the_cache_and_leave_nothing(inside: Observe
     assert chain["conf"]["prevResult"] == {"cniVersion": "0.4.0"}
     assert seen["left"]["netns"] == []
     assert seen["left"]["files"] == []
+
+
+def test_the_segment_joins_the_nodes_and_serves_addresses(inside: Observe) -> None:
+    seen = inside("segments:segment")
+    assert seen["mtu"] == [1400, 1400]
+    assert seen["across nodes"], "two pods on two nodes, attached to the segment by the plugin bridge"
+    assert seen["autoconfigured"].startswith("fd00:31::"), "by router advertisement"
+    assert seen["default routes"] == [], "the segment is no way out"
+    assert "172.31.0.1" in seen["offer"], "DHCP, and neither a router nor name servers"
+    assert "router" not in seen["offer"].lower()
+
+
+def test_macspoofchk_lets_only_the_own_mac_address_pass(inside: Observe) -> None:
+    seen = inside("segments:spoofing")
+    assert seen == {"own": True, "foreign": False, "own again": True}

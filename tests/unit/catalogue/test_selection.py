@@ -12,6 +12,7 @@ from conformance.model import (
     Artifacts,
     Binding,
     Capability,
+    CoreBinding,
     DefinitionError,
     Facts,
     Implementation,
@@ -30,7 +31,7 @@ SIDECAR: JsonObject = {"sidecarImage": "a:1", "networkAttachmentDefinition": "de
 
 
 def binding(
-    registration: JsonObject,
+    registration: JsonObject | CoreBinding,
     *declared: str,
     unsupported: tuple[str, ...] = (),
     supports: tuple[str, ...] = (),
@@ -40,7 +41,8 @@ def binding(
         name="demo",
         source=Path("demo.yaml"),
         implementation=Implementation("o", "p", "1"),
-        registration=Registration.parse(registration),
+        registration=None if isinstance(registration, CoreBinding) else Registration.parse(registration),
+        core=registration if isinstance(registration, CoreBinding) else None,
         declared=frozenset(map(Capability, declared)),
         facts=Facts(unsupported=unsupported, supports=supports),
         manifests=(),
@@ -206,6 +208,16 @@ def test_an_applicable_requirement_has_no_outcome_yet() -> None:
         item.outcome()
 
 
+def test_a_core_binding_is_not_judged_by_what_is_about_registrations() -> None:
+    selection = catalogue.select(binding(CoreBinding.MASQUERADE, "pod", "ipam"), "v1.9.0")
+
+    applicable = {item.requirement.id for item in selection if item.applicable}
+    assert {"REG-001", "VM-001", "VM-005", "DHCP-001", "MIG-003", "LINK-001"} <= applicable
+    assert not {"REG-002", "REG-003", "REG-006", "REG-007", "REG-015", "HP-001", "HOOK-001", "POD-001"} & applicable
+    obstacle = selected(selection, "REG-007").obstacle
+    assert obstacle == NotDeclared("the requirement is about a registration, which a core binding has not")
+
+
 def test_list_for_other_programs(tmp_path: Path) -> None:
     text = "kind: Mutant\nmetadata: {name: broken}\nspec: {caughtBy: [REG-001, VM-005]}\n"
     (tmp_path / "broken.yaml").write_text(text, encoding="utf-8")
@@ -218,7 +230,9 @@ def test_list_for_other_programs(tmp_path: Path) -> None:
     by_id = {str(item["id"]): item for item in objects}
     assert by_id["REG-001"]["mutants"] == ["broken"]
     assert by_id["REG-002"]["mutants"] == []
-    assert by_id["VM-005"]["attachment"] == ["tap", "managedTap"]
+    assert by_id["VM-005"]["attachment"] == ["tap", "managedTap", "core"]
+    assert by_id["REG-007"]["attachment"] == ["tap", "managedTap", "sidecar"]
+    assert by_id["HOOK-012"]["attachment"] == ["tap", "managedTap"]
     assert by_id["MIG-002"]["capabilities"] == ["pod", "!mig"]
     assert {tuple(item) for item in objects} == {
         ("id", "level", "title", "capabilities", "attachment", "minKubeVirt", "source", "mutants")

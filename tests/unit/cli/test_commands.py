@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from conformance.access.logins import Login, Logins
 from conformance.cli import doctoring, running
 from conformance.cli.main import app
 from conformance.cli.running import Request
@@ -94,12 +95,15 @@ def request_for(tmp_path: Path) -> Request:
         cluster="kubeconfig",
         kubeconfig=tmp_path / "kubeconfig",
         kubevirt_version="",
+        kubernetes_version="",
+        kind=(),
         profile="all",
         requirements=("REG-001",),
         workers=2,
         report_dir=tmp_path / "report",
         keep_on_failure=True,
         timeout_factor=2.0,
+        secondary_network="",
         rerun_failed=None,
     )
 
@@ -153,12 +157,13 @@ def test_sweep_undoes_a_killed_run_and_leaves_a_living_one(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     script = (
         "import os, signal, sys, pathlib\n"
+        "from conformance.access.logins import Login, Logins\n"
         "from conformance.cluster.rundir import RunDirectory\n"
         "from conformance.kube.cluster import Cluster\n"
         "from conformance.kube.registration import Registration\n"
         "from tests.unit.kube.test_cluster import config_map\n"
         "run = RunDirectory.create()\n"
-        "run.describe('kubeconfig', pathlib.Path(sys.argv[1]), None, pathlib.Path('b'))\n"
+        "run.describe('kubeconfig', Logins.same(Login(sys.argv[1])), pathlib.Path('b'))\n"
         "cluster = Cluster.connect(sys.argv[1], ledger=run.ledger('main'))\n"
         "cluster.create(config_map('killed'))\n"
         "Registration(cluster, 'killed').apply({'domainAttachmentType': 'tap'})\n"
@@ -171,7 +176,7 @@ def test_sweep_undoes_a_killed_run_and_leaves_a_living_one(
     assert killed.returncode == -signal.SIGKILL
     assert cluster.find(CONFIG_MAP.ref("killed", "default")) is not None
     living = RunDirectory.create()
-    info: RunInfo = living.describe("kubeconfig", server.kubeconfig, None, tmp_path)
+    info: RunInfo = living.describe("kubeconfig", Logins.same(Login(str(server.kubeconfig))), tmp_path)
     result = runner.invoke(app, ["sweep"])
     assert result.exit_code == 0, result.output
     assert cluster.find(CONFIG_MAP.ref("killed", "default")) is None

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from conformance.access.logins import Login
 from conformance.catalogue import load, select
 from conformance.cli.main import app
 from conformance.cli.verifying import rules_of
@@ -26,7 +27,23 @@ def report(tmp_path: Path) -> Report:
     """A report in which everything that applies is conformant, from a real cluster."""
     (tmp_path / "b.yaml").write_text(BINDING)
     binding = load_binding(tmp_path / "b.yaml")
-    handoff = Handoff("d", "k", None, "kubeconfig", "b", "r", ("n",), "v1.36.2", "v1.9.0", 1.0)
+    handoff = Handoff(
+        directory="d",
+        runner=Login("k"),
+        registrar=Login("k"),
+        namespaces=("ns",),
+        site="",
+        site_name="",
+        node_access=False,
+        hco=False,
+        mode="kubeconfig",
+        binding="b",
+        report_dir="r",
+        nodes=("n",),
+        kubernetes="v1.36.2",
+        kubevirt="v1.9.0",
+        timeout_factor=1.0,
+    )
     settings = Settings("b", "kubeconfig", None, None, None, "", "all", frozenset(), tmp_path, False, 1.0)
     bare = Results(binding, handoff, settings).report(load().ids)
     entries = []

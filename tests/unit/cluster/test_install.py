@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.access.logins import Login, Logins
 from conformance.cluster.install import Installation, InstallationFailed, undo
 from conformance.cluster.kubeconfig import KubeconfigProvider
 from conformance.cluster.provider import ProviderError
@@ -73,7 +74,9 @@ def test_manifests_then_readiness_then_registration_and_all_undone(
         if text == f"waiting for {agent}":
             threading.Timer(0.2, lambda: set_status(cluster, agent, ready)).start()
 
-    installation(cluster, server, binding).install(progress)
+    installed = installation(cluster, server, binding)
+    installed.install(progress)
+    installed.register(cluster, progress)
     assert said[1:] == [
         "applying ConfigMap default/settings",
         f"applying {agent}",
@@ -82,7 +85,7 @@ def test_manifests_then_readiness_then_registration_and_all_undone(
     ]
     assert cluster.get(CONFIG_MAP.ref("settings", "default"))["metadata"]["labels"] == {RUN_LABEL: "0a0b0c0d"}
     assert Registration(cluster, "installed").current() == {"domainAttachmentType": "tap"}
-    undone = undo(cluster, ledger, Timeouts())
+    undone = undo(lambda _: cluster, ledger, Timeouts())
     assert [record.ref.kind for record in undone.undone] == [KUBEVIRT, DAEMON_SET, CONFIG_MAP]
     assert cluster.find(agent) is None
     assert Registration(cluster, "installed").current() is None
@@ -93,7 +96,7 @@ def test_a_daemon_set_that_never_gets_ready_names_its_pods(
 ) -> None:
     with pytest.raises(InstallationFailed, match="DaemonSet default/agent is ready"):
         installation(cluster, server, binding, 0.005).install(lambda _: None)
-    undo(cluster, ledger, Timeouts())
+    undo(lambda _: cluster, ledger, Timeouts())
     assert Registration(cluster, "installed").current() is None
 
 
@@ -106,7 +109,7 @@ def test_a_run_is_told_from_a_dead_one_and_from_a_reused_pid(tmp_path: Path, mon
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     directory = RunDirectory.create()
     assert directory.info() is None
-    info = directory.describe("kubeconfig", tmp_path / "k", None, tmp_path / "b.yaml")
+    info = directory.describe("kubeconfig", Logins.same(Login("k")), tmp_path / "b.yaml")
     assert is_alive(info)
     found = list(all_runs())
     assert [run.info() for run in found] == [info]

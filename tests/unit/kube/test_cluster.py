@@ -89,7 +89,7 @@ def test_ledger_survives_the_process_and_is_undone_in_reverse(cluster: Cluster, 
         cluster.create(config_map("Refused_Name"))
     read_again = Ledger(ledger.directory, "sweeper")
     assert [record.ref for record in read_again.open_records()] == refs[::-1]
-    undone = undo_all(read_again, cluster, {}, lambda ref: None)
+    undone = undo_all(read_again, lambda _: cluster, {}, lambda ref: None)
     assert [record.ref for record in undone.undone] == refs[::-1]
     assert not undone.failed
     assert not ledger.open_records()
@@ -108,6 +108,6 @@ def test_what_cannot_be_undone_stays_recorded(cluster: Cluster, ledger: Ledger) 
     ref = Ref.of(cluster.create(config_map("stuck")))
     with ledger.making(ref, "unheard-of"):
         pass
-    undone = undo_all(ledger, cluster, {}, lambda _: None)
+    undone = undo_all(ledger, lambda _: cluster, {}, lambda _: None)
     assert [why for _, why in undone.failed] == ["nobody knows how to undo 'unheard-of'"]
     assert [record.how for record in ledger.open_records()] == ["unheard-of"]

@@ -63,7 +63,7 @@ def test_another_run_of_ours_is_told_from_this_one(
 
 def test_a_killed_runs_registration_is_undone_from_its_ledger(cluster: Cluster, ledger: Ledger) -> None:
     Registration(cluster, "orphan").apply(TAP)
-    undone = undo(cluster, Ledger(ledger.directory, "sweep"), Timeouts())
+    undone = undo(lambda _: cluster, Ledger(ledger.directory, "sweep"), Timeouts())
     assert [record.how for record in undone.undone] == ["deregister"]
     assert Registration(cluster, "orphan").current() is None
     assert not ledger.open_records()

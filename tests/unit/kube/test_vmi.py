@@ -14,6 +14,7 @@ from conformance.kube.manifest import EVENT, POD, VMI, Ref, dig
 from conformance.kube.outcome import NonConformant
 from conformance.kube.timeouts import Deadline
 from conformance.kube.vmi import InterfaceStatus, NicSpec, Port, VmiSpec, VmiView
+from conformance.model import CoreBinding
 from tests.unit.kube.apiserver import pod_manifest, set_status
 
 NIC = NicSpec(binding="passt", mac="02:00:00:00:00:01", ports=(Port(22, "TCP", "ssh"),))
@@ -24,7 +25,7 @@ def spec(name: str) -> VmiSpec:
 
 
 def test_the_manifest_says_what_the_spec_says() -> None:
-    vmi = VmiSpec("a", "ns", (NIC, NicSpec("two", core="bridge", network="ns/nad")), "image", "data").vmi()
+    vmi = VmiSpec("a", "ns", (NIC, NicSpec("two", core=CoreBinding.BRIDGE, network="ns/nad")), "image", "data").vmi()
     assert dig(vmi, "spec", "domain", "devices", "interfaces") == [
         {
             "name": "default",

@@ -9,7 +9,7 @@ import pytest
 
 from conformance.model import Capability, DefinitionError, bundled, resolve
 from conformance.model.definition.artifacts import find_in_layer
-from tests.unit.model.workbench import NAD, Workbench, change, definition, mutant, remove
+from tests.unit.model.workbench import NAD, Workbench, change, core_definition, definition, mutant, registered, remove
 
 
 def test_sound_definition_becomes_a_binding(bench: Workbench) -> None:
@@ -17,7 +17,7 @@ def test_sound_definition_becomes_a_binding(bench: Workbench) -> None:
 
     assert (binding.name, binding.label, binding.mutant, binding.warnings) == ("demo", "demo", None, ())
     assert binding.implementation.version == "1.2"
-    assert binding.registration.to_dict() == {
+    assert registered(binding).to_dict() == {
         "networkAttachmentDefinition": "default/demo-nad",
         "sidecarImage": "registry.example/demo-sidecar:1.2",
         "migration": {"method": "link-refresh"},
@@ -65,7 +65,25 @@ def test_capabilities_are_declared_or_follow_from_the_registration(bench: Workbe
         Capability.SIDECAR,
         Capability.CNI,
         Capability.OVERHEAD,
+        Capability.PLUGIN,
     }
+
+
+@pytest.mark.parametrize(
+    ("core", "derived"),
+    [
+        ("masquerade", {Capability.ATTACH_CORE, Capability.MIGRATION}),
+        ("bridge", {Capability.ATTACH_CORE, Capability.L2}),
+        ("passtBinding", {Capability.MIGRATION}),
+    ],
+)
+def test_a_core_binding_needs_no_registration(bench: Workbench, core: str, derived: set[Capability]) -> None:
+    binding = bench.load(core_definition(core))
+
+    assert (binding.registration, binding.nad, binding.attachment) == (None, None, "core")
+    assert binding.core == core
+    assert binding.capabilities == derived | {Capability.POD, Capability.IPAM}
+    assert binding.warnings == ()
 
 
 @pytest.mark.parametrize(("attachment", "capability"), [("tap", "attach:tap"), ("managedTap", "attach:managedTap")])
@@ -80,16 +98,16 @@ def test_an_attachment_gives_its_capability_and_l2(bench: Workbench, attachment:
 
 def test_the_registration_handed_out_is_a_copy(bench: Workbench) -> None:
     binding = bench.load(definition())
-    binding.registration.to_dict()["sidecarImage"] = "other"
+    registered(binding).to_dict()["sidecarImage"] = "other"
 
-    assert binding.registration.to_dict()["sidecarImage"] == "registry.example/demo-sidecar:1.2"
+    assert registered(binding).to_dict()["sidecarImage"] == "registry.example/demo-sidecar:1.2"
 
 
 def test_empty_migration_is_kept_and_migratable(bench: Workbench) -> None:
     data = change(definition(), "spec.registration.migration", {})
     change(data, "spec.capabilities", ["pod", "ipam", "nat"])
 
-    registration = bench.load(data).registration
+    registration = registered(bench.load(data))
 
     assert registration.migratable
     assert registration.to_dict()["migration"] == {}

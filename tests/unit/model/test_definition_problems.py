@@ -8,7 +8,7 @@ import pytest
 
 from conformance.model import DefinitionError, JsonValue, Severity, load_binding
 from conformance.model.definition.yamlfile import read_document
-from tests.unit.model.workbench import NAD, Workbench, change, definition, remove
+from tests.unit.model.workbench import NAD, Workbench, change, core_definition, definition, remove
 
 REGISTRATION = "spec.registration"
 
@@ -114,6 +114,37 @@ def test_capabilities_that_contradict(
 
     assert [problem.field for problem in problems] == [field]
     assert fix in problems[0].fix
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "field", "fix"),
+    [
+        ("spec.core", "masquarade", "spec.core", "did you mean masquerade?"),
+        ("spec.registration", {"domainAttachmentType": "tap"}, "spec.core", "keep one of core and registration"),
+        ("spec.capabilities", ["pod", "sidecar"], "spec.capabilities[1]", "remove the capability"),
+        ("spec.artifacts", {"cniPlugins": [{"name": "demo-cni", "path": "demo-cni"}]}, "spec.artifacts", "remove them"),
+    ],
+)
+def test_a_core_binding_that_contradicts_itself(
+    bench: Workbench, path: str, value: JsonValue, field: str, fix: str
+) -> None:
+    (problem,) = bench.problems(change(core_definition("bridge"), path, value))
+
+    assert problem.field == field
+    assert fix in problem.fix
+
+
+@pytest.mark.parametrize(
+    ("capability", "message"),
+    [("mig", "this core binding does not keep this promise"), ("attach:core", "this follows from the core binding")],
+)
+def test_a_core_binding_that_claims_too_much_loads_with_a_warning(
+    bench: Workbench, capability: str, message: str
+) -> None:
+    (warning,) = bench.load(change(core_definition("bridge"), "spec.capabilities", ["pod", capability])).warnings
+
+    assert message in warning.message
+    assert warning.fix.startswith("remove")
 
 
 def test_nat_with_ipam_needs_the_guest_network(bench: Workbench) -> None:

@@ -16,7 +16,7 @@ from conformance.model import (
     registration_problems,
 )
 from conformance.model.jsonvalue import get_text
-from tests.unit.model.workbench import Workbench, change, definition, mutant
+from tests.unit.model.workbench import Workbench, change, definition, mutant, registered
 
 
 def patch(path: str, value: JsonValue, /, *, op: str = "add", **target: str | bool) -> JsonValue:
@@ -34,7 +34,7 @@ def test_a_mutant_is_its_base_with_the_fault(bench: Workbench) -> None:
     assert binding.mutant.caught_by == ("MIG-001",)
     assert binding.mutant.fault == "The registration lacks migration."
     assert (binding.name, binding.label) == ("demo", "demo-no-migration")
-    assert not binding.registration.migratable
+    assert not registered(binding).migratable
     assert binding.source == sound.source
     assert binding.digest != sound.digest
 
@@ -49,10 +49,10 @@ def test_a_mutant_may_register_unknown_values(bench: Workbench) -> None:
     bench.load(definition())
     binding = bench.load(mutant(patch("/spec/registration/domainAttachmentType", "Tap")), "mutant.yaml")
 
-    (problem,) = registration_problems(binding.registration)
+    (problem,) = registration_problems(registered(binding))
 
     assert (problem.field, problem.value) == ("domainAttachmentType", "Tap")
-    assert binding.registration.to_dict()["domainAttachmentType"] == "Tap"
+    assert registered(binding).to_dict()["domainAttachmentType"] == "Tap"
 
 
 def test_a_manifest_is_patched_by_kind_and_name(bench: Workbench) -> None:
@@ -167,4 +167,4 @@ def test_registration_of_a_cluster_is_read_leniently() -> None:
 
     assert registration.migratable
     assert registration.domain_attachment_type == ""
-    assert registration.capabilities == {Capability.MIGRATION, Capability.SIDECAR}
+    assert registration.capabilities == {Capability.PLUGIN, Capability.MIGRATION, Capability.SIDECAR}

@@ -108,7 +108,7 @@ def test_a_negated_term_is_the_opposite(capabilities: frozenset[Capability], cap
 
 @given(CAPABILITIES)
 def test_an_alternative_holds_with_any_of_its_members(capabilities: frozenset[Capability]) -> None:
-    members = {Capability.ATTACH_TAP, Capability.ATTACH_MANAGED_TAP, Capability.IPAM}
+    members = {Capability.ATTACH_TAP, Capability.ATTACH_MANAGED_TAP, Capability.ATTACH_CORE, Capability.IPAM}
 
     assert CapabilityTerm.parse("attach|ipam").holds(capabilities) == bool(members & capabilities)
 

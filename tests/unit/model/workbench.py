@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conformance.model import Binding, DefinitionError, JsonObject, JsonValue, Problem, load_binding
+from conformance.model import Binding, DefinitionError, JsonObject, JsonValue, Problem, Registration, load_binding
 from conformance.model.jsonvalue import get_path
 
 NAD: JsonObject = {
@@ -50,6 +50,23 @@ def definition() -> JsonObject:
             },
         },
     }
+
+
+def core_definition(core: str) -> JsonObject:
+    """A definition of one of KubeVirt's own bindings, without anything wrong."""
+    spec: JsonObject = {
+        "implementation": {"organization": "KubeVirt", "project": core, "version": "1.9"},
+        "core": core,
+        "capabilities": ["pod", "ipam"],
+    }
+    head: JsonObject = {"apiVersion": "binding-conformance/v1alpha1", "kind": "BindingDefinition"}
+    return {**head, "metadata": {"name": "demo"}, "spec": spec}
+
+
+def registered(binding: Binding) -> Registration:
+    """The registration of a binding that is a plugin."""
+    assert binding.registration is not None
+    return binding.registration
 
 
 def mutant(*patches: JsonValue, **spec: JsonValue) -> JsonObject:

@@ -46,7 +46,7 @@ def broken():
 @pytest.mark.requirement("REG-001")
 def test_holds(run, measure):
     assert run.binding.name == "sample"
-    assert run.cluster.get(NAMESPACE.ref(run.create_namespace("a")))
+    assert run.cluster.get(NAMESPACE.ref(run.workspace))
     measure(Measurement("start", 1.5, "s", "a clock"))
 
 @pytest.mark.requirement("REG-007")
@@ -112,7 +112,8 @@ class Project:
 def ready_server(server: Server) -> Server:
     """The server with a node, and with a KubeVirt that is deployed."""
     cluster = server.cluster()
-    cluster.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}})
+    for name in ("node-1", "node-2"):
+        cluster.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
     status = {"phase": "Deployed", "observedKubeVirtVersion": "v1.9.0"}
     cluster.patch(KUBEVIRT.ref("kubevirt", "kubevirt"), {"status": status}, subresource="status")
     assert cluster.list(NODE).items

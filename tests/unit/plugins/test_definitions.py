@@ -55,7 +55,9 @@ def test_the_readme_lists_every_mutant_with_what_catches_it() -> None:
 
 def images_of(binding: Binding) -> set[str]:
     """Every image that a binding brings or names, in its registration and in its manifests."""
-    found = {image.name for image in binding.artifacts.images} | {binding.registration.sidecar_image}
+    found = {image.name for image in binding.artifacts.images}
+    if binding.registration is not None:
+        found.add(binding.registration.sidecar_image)
     pending: list[object] = list(binding.manifests)
     while pending:
         value = pending.pop()

@@ -324,7 +324,7 @@ def instance(*bindings: str, **domain: Any) -> Object:
 
 def render(version: str, vmi: Object, registered: spec.Registrations = REGISTERED) -> Object:
     async def any_nad(namespace: str, name: str) -> Object:
-        return {}
+        return {"metadata": {}}
 
     return asyncio.run(TemplateService(facts_for(version), "launcher:1", any_nad).render(vmi, registered))
 

@@ -1,0 +1,75 @@
+"""Reads a site file; every mistake is named with file, field, value and the fix."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from conformance.model.definition.findings import Findings
+from conformance.model.definition.validation import validate
+from conformance.model.definition.yamlfile import read_document
+from conformance.model.problem import DefinitionError
+from conformance.site.files import SiteFile
+from conformance.site.site import Guest, Mirror, Site
+
+
+class SiteError(DefinitionError):
+    """A site file that cannot be used."""
+
+    what = "site file"
+
+
+def load_site(path: Path | None) -> Site:
+    """The local facts in a file; without one, none.
+
+    Raises:
+        SiteError: with every problem of the file.
+    """
+    if path is None:
+        return Site()
+    path = Path(os.path.abspath(path))
+    document = read_document(path)
+    file = validate(SiteFile, document.data, document.findings)
+    if file is not None:
+        _check(file, path, document.findings)
+    if document.findings.errors or file is None:
+        raise SiteError(document.findings.errors)
+    return _site(file, path)
+
+
+def _check(file: SiteFile, path: Path, findings: Findings) -> None:
+    """What no schema says."""
+    spec = file.spec
+    for part in ("registrar", "runner"):
+        named = getattr(spec.access, part)
+        if named and not (path.parent / named).is_file():
+            findings.error(("spec", "access", part), "the file does not exist", "name a kubeconfig file")
+    if spec.access.runner and not spec.namespaces:
+        fix = "name the namespaces in which the runner has its rights"
+        findings.error(("spec", "namespaces"), "a runner of its own needs namespaces", fix)
+    seen: set[str] = set()
+    for index, namespace in enumerate(spec.namespaces):
+        if namespace in seen:
+            findings.error(("spec", "namespaces", index), "the namespace is there twice", "remove one of them")
+        seen.add(namespace)
+
+
+def _site(file: SiteFile, path: Path) -> Site:
+    spec = file.spec
+    named = (spec.access.registrar, spec.access.runner)
+    registrar, runner = (path.parent / file if file else None for file in named)
+    return Site(
+        name=file.metadata.name,
+        namespaces=tuple(spec.namespaces),
+        registrar=registrar,
+        runner=runner,
+        installed=spec.binding_manifests == "installed",
+        node_access=spec.node_access,
+        node_selector=dict(spec.node_selector),
+        proxy=spec.proxy.url if spec.proxy else "",
+        mirrors=tuple(Mirror(mirror.source, mirror.mirror) for mirror in spec.mirrors),
+        guest=Guest(**spec.guest.model_dump()) if spec.guest else None,
+        ports=tuple(spec.ports),
+        secondary_network=spec.secondary_network or "",
+        timeout_factor=spec.timeout_factor,
+    )
