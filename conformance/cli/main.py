@@ -43,6 +43,14 @@ OwnCluster = Annotated[str, typer.Option(help="sandbox or kind", callback=_own_c
 KindWords = Annotated[
     list[str] | None, typer.Option("--kind", metavar="NAME=VALUE", help="Option of --cluster kind; may be repeated.")
 ]
+GuestImages = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What the sandbox boots for a containerDisk (default: that of the checks): mini, networkd, "
+        "networkmanager, or the path of a disk image. May be repeated.",
+        metavar="[REFERENCE=]GUEST",
+    ),
+]
 Kubeconfig = Annotated[Path | None, typer.Option(help="Kubeconfig of the cluster; without it, the sandbox's.")]
 
 
@@ -101,11 +109,13 @@ def run(
     report_dir: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("out/report"),
     site: Annotated[Path | None, typer.Option(help="Site file: local facts of a cluster of yours.")] = None,
     node_access: Annotated[bool, typer.Option(help="Look at the nodes, by a short-lived DaemonSet.")] = False,
+    hco: Annotated[bool, typer.Option("--hco", help="Let HCO own the sandbox's KubeVirt CR.")] = False,
     keep_on_failure: Annotated[bool, typer.Option(help="Leave everything in place when a check fails.")] = False,
     timeout_factor: Annotated[float, typer.Option(help="Multiply every timeout.")] = 1.0,
     secondary_network: Annotated[
         str, typer.Option(help="NetworkAttachmentDefinition (namespace/name) for secondary interfaces.")
     ] = "",
+    guest_image: GuestImages = None,
     rerun_failed: Annotated[
         Path | None, typer.Option(help="Only what was not conformant in this report.", exists=True)
     ] = None,
@@ -129,7 +139,9 @@ def run(
         secondary_network=secondary_network,
         rerun_failed=rerun_failed,
         site=site.absolute() if site else None,
+        guests=tuple(guest_image or ()),
         node_access=node_access,
+        hco=hco,
     )
     with reported():
         status = judge_all(request, say)
@@ -141,14 +153,18 @@ def up(
     *,
     cluster: OwnCluster = "sandbox",
     kubevirt_version: KubeVirtVersion = "",
+    hco: Annotated[bool, typer.Option("--hco", help="Let HCO own the KubeVirt CR.")] = False,
     kubernetes_version: KubernetesVersion = "",
     kind: KindWords = None,
+    guest_image: GuestImages = None,
 ) -> None:
     """Bring a sandbox or a kind cluster up, leave it running, and print the path of its kubeconfig."""
     from conformance.cli.clusters import bring_up
 
     with reported():
-        kubeconfig = bring_up(cluster, kubevirt_version, kubernetes_version, kind or (), say)
+        kubeconfig = bring_up(
+            cluster, kubevirt_version, kubernetes_version, kind or (), guest_image or (), say, hco=hco
+        )
     sys.stdout.write(f"{kubeconfig}\n")
 
 

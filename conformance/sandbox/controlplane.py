@@ -30,8 +30,8 @@ from conformance.sandbox.client import (
     Object,
     Resource,
 )
-from conformance.sandbox.controller import Controller, Informer
-from conformance.sandbox.guests import GuestImage, ensure_guest
+from conformance.sandbox.controller import Controller, Informer, Key
+from conformance.sandbox.guestlibrary import GuestLibrary
 from conformance.sandbox.images import Image
 from conformance.sandbox.kubernetes.daemonset import DaemonSets
 from conformance.sandbox.kubernetes.deviceplugins import DevicePlugins
@@ -42,13 +42,21 @@ from conformance.sandbox.kubernetes.nodes import register_node
 from conformance.sandbox.kubernetes.podstreams import PodStreams
 from conformance.sandbox.kubernetes.scheduler import Scheduler
 from conformance.sandbox.kubernetes.status import answer_status_errors
-from conformance.sandbox.kubevirt.admission import VERSION_VARIABLE
+from conformance.sandbox.kubevirt.admission import KUBEVIRT_VARIABLE, VERSION_VARIABLE
 from conformance.sandbox.kubevirt.agent import HandlerContext
 from conformance.sandbox.kubevirt.clusterconfig import needed_gates
 from conformance.sandbox.kubevirt.definitions import write_definitions
 from conformance.sandbox.kubevirt.evacuation import EvacuationController
 from conformance.sandbox.kubevirt.facts import NEWEST, VersionFacts, facts_for
 from conformance.sandbox.kubevirt.handler import VirtHandler
+from conformance.sandbox.kubevirt.hco import (
+    HYPERCONVERGEDS,
+    KUBEVIRT_NAME,
+    HyperConvergedController,
+    hyperconverged,
+    owned_kubevirt,
+)
+from conformance.sandbox.kubevirt.hco import NAMESPACE as HCO_NAMESPACE
 from conformance.sandbox.kubevirt.migrations import MigrationController
 from conformance.sandbox.kubevirt.subresources import Subresources
 from conformance.sandbox.kubevirt.template import TemplateService
@@ -65,6 +73,7 @@ KUBERNETES_VERSION: Final = "v1.36.2"
 LAUNCHER_IMAGE: Final = "quay.io/kubevirt/virt-launcher"
 _ADMISSION: Final = "conformance.sandbox.kubevirt.admission:admit"
 _NETWORKS: Final = Path(__file__).parent / "network" / "networks.yaml"
+_HCO: Final = Path(__file__).parent / "kubevirt" / "hco.yaml"
 _ROLES: Final = (Path(__file__).parent / "roles.yaml", Path(__file__).parent / "kubevirt" / "roles.yaml")
 _COMPONENT: Final = "kubevirt-sandbox"
 
@@ -77,11 +86,12 @@ async def run(context: SandboxContext) -> None:
     """Serve until `context.shutdown` is set."""
     backend = context.state.run / "streams.sock"
     async with contextlib.AsyncExitStack() as stack:
-        guest = await asyncio.to_thread(_guest, context)
+        guests = GuestLibrary(context.images, context.cache / "guests", lambda stage: context.progress(stage, 0.0))
+        await asyncio.to_thread(guests.prepare)
         kubeconfig = await stack.enter_async_context(_api_server(context, backend))
         own = kubeconfig.with_name(f"{_COMPONENT}.kubeconfig")
         client = await stack.enter_async_context(ApiClient.connect(own, _COMPONENT))
-        plane = ControlPlane(context, client, guest)
+        plane = ControlPlane(context, client, guests)
         await plane.bootstrap()
         stack.push_async_callback(plane.stop)
         await plane.start(backend)
@@ -98,11 +108,12 @@ async def _api_server(context: SandboxContext, backend: Path) -> AsyncIterator[P
     write_definitions(facts_for(_version(context)), definitions)
     command += ["--server-version", KUBERNETES_VERSION, "--component", _COMPONENT]
     command += ["--crds", *(str(path) for path in (definitions, *_ROLES))]
+    command += [str(_HCO)] if _has_hco(context) else []
     server = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, VERSION_VARIABLE: _version(context)},
+        env={**os.environ, VERSION_VARIABLE: _version(context), KUBEVIRT_VARIABLE: "/".join(_place(context))},
     )
     try:
         assert server.stdout is not None
@@ -118,8 +129,8 @@ async def _api_server(context: SandboxContext, backend: Path) -> AsyncIterator[P
 class ControlPlane:
     """Informers, controllers, node agents and the stream server of one sandbox."""
 
-    def __init__(self, context: SandboxContext, client: ApiClient, guest: GuestImage) -> None:
-        self._context, self._client, self._guest = context, client, guest
+    def __init__(self, context: SandboxContext, client: ApiClient, guests: GuestLibrary) -> None:
+        self._context, self._client, self._guests = context, client, guests
         self._shared = context.state.run / "vm"
         self._facts = facts_for(_version(context))
         self._informers: dict[Resource, Informer] = {}
@@ -135,7 +146,8 @@ class ControlPlane:
         """What an installed cluster holds: namespaces, nodes, the KubeVirt CR, virt-launcher's image."""
         layer = write_compute_layer(self._context.state.run / "virt-launcher")
         self._context.images.provide(Image(f"{LAUNCHER_IMAGE}:*", layers=(layer,), privileged=True))
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kubevirt"}}
+        kubevirt = _kubevirt(_place(self._context), self._facts)
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": kubevirt["metadata"]["namespace"]}}
         await self._client.create(NAMESPACES, body)
         for node in self._context.nodes:
             await register_node(self._client, node, KUBERNETES_VERSION)
@@ -143,7 +155,10 @@ class ControlPlane:
             await self._devices[node.name].start()
         for network in yaml.safe_load_all(_NETWORKS.read_text(encoding="utf-8")):
             await self._client.create(NADS, network)
-        await self._client.create(KUBEVIRTS, _kubevirt(self._facts))
+        if _has_hco(self._context):
+            owner = await self._client.create(HYPERCONVERGEDS, hyperconverged())
+            kubevirt = owned_kubevirt(owner, kubevirt["spec"])
+        await self._client.create(KUBEVIRTS, kubevirt)
         version = self._facts.version
         status = {
             "phase": "Deployed",
@@ -152,7 +167,7 @@ class ControlPlane:
             "operatorVersion": version,
             "conditions": [_true("Available", "AllComponentsReady"), _true("Created", "AllResourcesCreated")],
         }
-        await self._client.merge(KUBEVIRTS, "kubevirt", "kubevirt", {"status": status}, "status")
+        await self._client.merge(KUBEVIRTS, *_place(self._context), {"status": status}, "status")
 
     async def start(self, backend: Path) -> None:
         """Start every controller and agent, and serve the streams on the UNIX socket `backend`."""
@@ -163,7 +178,7 @@ class ControlPlane:
         template = TemplateService(self._facts, f"{LAUNCHER_IMAGE}:{self._facts.version}", self._find_nad)
         kubelets = {node.name: self._kubelet(node.name, pods) for node in self._context.nodes}
         shared = HandlerContext(
-            self._client, vmis, pods, informers[KUBEVIRTS], self._facts, self._guest_of, self._shared
+            self._client, vmis, pods, informers[KUBEVIRTS], self._facts, self._guests.of, self._shared
         )
         handlers = {name: VirtHandler(shared, kubelet) for name, kubelet in kubelets.items()}
         self._controllers = [
@@ -179,6 +194,11 @@ class ControlPlane:
             *(kubelet.controller for kubelet in kubelets.values()),
             *(handler.controller for handler in handlers.values()),
         ]
+        if _has_hco(self._context):
+            informers[HYPERCONVERGEDS] = owners = self._informer(HYPERCONVERGEDS)
+            base = _kubevirt(_place(self._context), self._facts)["spec"]
+            hco = HyperConvergedController(self._client, owners, informers[KUBEVIRTS], base)
+            self._controllers.append(hco.controller)
         self._tasks = [asyncio.create_task(informer.run()) for informer in informers.values()]
         await asyncio.gather(*(informer.synced.wait() for informer in informers.values()))
         await self._serve_streams(backend, pods, kubelets, handlers)
@@ -194,16 +214,12 @@ class ControlPlane:
         """What the sandbox's stand-in for virt-launcher needs: libvirt's sockets, guest images, a place for disks."""
         if image.name.rpartition(":")[0] != LAUNCHER_IMAGE:
             return Injected()
-        mounts = compute_mounts(self._shared, self._guest.directory.parent, pod)
+        mounts = compute_mounts(self._shared, self._guests.cache, pod, self._guests.disks())
         bound = tuple(Mount(str(m.source), m.destination, m.read_only) for m in mounts)
         return Injected(bound, compute_environment(self._shared, pod))
 
     async def _find_nad(self, namespace: str, name: str) -> Object | None:
         return await self._client.find(NADS, namespace, name)
-
-    def _guest_of(self, vmi: Object) -> GuestImage:
-        """The guest image behind the VMI's first containerDisk; there is one kind so far."""
-        return self._guest
 
     async def _serve_streams(
         self, backend: Path, pods: Informer, kubelets: dict[str, Kubelet], handlers: dict[str, VirtHandler]
@@ -232,11 +248,16 @@ def _version(context: SandboxContext) -> str:
     return str(context.options.get("kubevirt-version", NEWEST))
 
 
-def _guest(context: SandboxContext) -> GuestImage:
-    return ensure_guest(context.cache / "guests", lambda stage: context.progress(stage, 0.0))
+def _has_hco(context: SandboxContext) -> bool:
+    return str(context.options.get("hco", "")) == "true"
 
 
-def _kubevirt(facts: VersionFacts) -> Object:
+def _place(context: SandboxContext) -> Key:
+    """Where the KubeVirt CR is."""
+    return Key(HCO_NAMESPACE, KUBEVIRT_NAME) if _has_hco(context) else Key("kubevirt", "kubevirt")
+
+
+def _kubevirt(place: Key, facts: VersionFacts) -> Object:
     """KubeVirt prepared for binding plugins, as a cluster has to be that is to run one."""
     developer: Object = {"useEmulation": True}
     if gates := needed_gates(facts):
@@ -244,7 +265,7 @@ def _kubevirt(facts: VersionFacts) -> Object:
     return {
         "apiVersion": "kubevirt.io/v1",
         "kind": "KubeVirt",
-        "metadata": {"name": "kubevirt", "namespace": "kubevirt"},
+        "metadata": {"name": place.name, "namespace": place.namespace},
         "spec": {
             "configuration": {"developerConfiguration": developer},
             "imagePullPolicy": "IfNotPresent",

@@ -17,11 +17,13 @@ from conformance.sandbox.kubevirt.bindingrules import deprecation_warnings, disc
 from conformance.sandbox.kubevirt.clusterconfig import ClusterConfig
 from conformance.sandbox.kubevirt.defaults import default_migration, default_vm, default_vmi
 from conformance.sandbox.kubevirt.facts import NEWEST, VersionFacts, facts_for
-from conformance.sandbox.kubevirt.networkrules import network_causes
+from conformance.sandbox.kubevirt.networkrules import boot_order_causes, network_causes
 from conformance.sandbox.kubevirt.ruleview import RuleView
 
 VERSION_VARIABLE: Final = "SANDBOX_KUBEVIRT_VERSION"
+KUBEVIRT_VARIABLE: Final = "SANDBOX_KUBEVIRT_CR"
 _FACTS: Final[VersionFacts] = facts_for(os.environ.get(VERSION_VARIABLE, NEWEST))
+_KUBEVIRT_CR: Final = os.environ.get(KUBEVIRT_VARIABLE, "kubevirt/kubevirt").split("/")
 _VMI_WEBHOOK: Final = "virtualmachineinstances-create-validator.kubevirt.io"
 _VM_WEBHOOK: Final = "virtualmachine-validator.kubevirt.io"
 _MIGRATION_WEBHOOK: Final = "migration-create-validator.kubevirt.io"
@@ -53,13 +55,15 @@ def _admit_vmi(request: AdmissionRequest, vmi: Object) -> None:
     if request.operation == "CREATE":
         view = _view(request, vmi.get("spec") or {}, "spec")
         causes = network_causes(view)
-        _deny(_VMI_WEBHOOK, discontinued_causes(view) + causes * (2 if _FACTS.causes_twice else 1))
+        causes *= 2 if _FACTS.causes_twice else 1
+        _deny(_VMI_WEBHOOK, discontinued_causes(view) + causes + boot_order_causes(view))
         request.warnings.extend(deprecation_warnings(view))
         default_vmi(vmi, _FACTS)
 
 
 def _view(request: AdmissionRequest, body: Object, root: str) -> RuleView:
-    kubevirt = request.lookup("kubevirt.io", "kubevirts", "kubevirt", "kubevirt") or {}
+    namespace, name = _KUBEVIRT_CR
+    kubevirt = request.lookup("kubevirt.io", "kubevirts", namespace, name) or {}
     return RuleView(body, root, ClusterConfig(kubevirt, _FACTS))
 
 

@@ -13,7 +13,6 @@ from conformance.sandbox.client import MIGRATIONS, PODS, VMIS, ApiClient, Object
 from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder
 from conformance.sandbox.kubevirt import conditions, spec
-from conformance.sandbox.kubevirt.networkinfo import NETWORK_INFO_ANNOTATION, network_info
 from conformance.sandbox.kubevirt.resources import memory_overhead
 from conformance.sandbox.kubevirt.template import RenderError, TemplateService
 from conformance.sandbox.kubevirt.vmis import current_pod, pods_of
@@ -110,7 +109,7 @@ class MigrationController:
             await self._touch(vmi)
             registered = spec.registrations(next(iter(self._kubevirts), None))
             try:
-                pod = await self._template.render_target(vmi, registered, migration)
+                pod = await self._template.render_target(vmi, registered, migration, current_pod(self._pods, vmi))
             except RenderError:
                 return _RETRY_SECONDS
             target = await self._client.create(PODS, pod)
@@ -151,8 +150,6 @@ class MigrationController:
         target = self._target(migration)
         if target is None or _ended(target):
             return await self._fail(migration, vmi, _TARGET_LOST)
-        if self._template.facts.network_info_on_target:
-            await self._write_network_info(vmi, target)
         source = current_pod(self._pods, vmi)
         meta, overhead = vmi["metadata"], memory_overhead(target)
 
@@ -172,12 +169,6 @@ class MigrationController:
         await self._events.normal(migration, "SuccessfulHandOver", message)
         await self._enter(migration, "PreparingTarget")
         return None
-
-    async def _write_network_info(self, vmi: Object, target: Object) -> None:
-        registered = spec.registrations(next(iter(self._kubevirts), None))
-        if info := network_info(vmi, target, registered, self._template.facts):
-            meta, patch = target["metadata"], {"metadata": {"annotations": {NETWORK_INFO_ANNOTATION: info}}}
-            await self._client.merge(PODS, meta["namespace"], meta["name"], patch)
 
     async def _follow(self, migration: Object, vmi: Object) -> float | None:
         """PreparingTarget, TargetReady and Running follow what the handlers write into the VMI."""

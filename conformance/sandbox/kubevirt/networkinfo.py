@@ -1,63 +1,62 @@
-"""The network-info of a launcher pod: what a sidecar learns of its networks through the downward API.
+"""`downwardAPI: device-info`: what Multus said of a VMI's secondary networks, in a file of compute and the sidecar.
 
-Sources: KubeVirt `pkg/network/{downwardapi,pod/annotations}`, `pkg/virt-controller/services/rendervolumes.go`; recorded
-v1.9.0 (devinfo).
+The pod gets a volume of its annotation `kubevirt.io/network-info`, which virt-controller fills in once Multus has
+reported.
+Source: KubeVirt `pkg/network/downwardapi`; shapes as recorded on v1.9.0.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Final
 
 from conformance.sandbox.client import Object
 from conformance.sandbox.kubevirt import spec
 from conformance.sandbox.kubevirt.facts import VersionFacts
 
-DEVICE_INFO: Final = "device-info"
-NETWORK_INFO_ANNOTATION: Final = "kubevirt.io/network-info"
-NETWORK_STATUS_ANNOTATION: Final = "k8s.v1.cni.cncf.io/network-status"
+ANNOTATION: Final = "kubevirt.io/network-info"
+_NETWORK_STATUS: Final = "k8s.v1.cni.cncf.io/network-status"
 _VOLUME: Final = "network-info-annotation"
-NETWORK_INFO_MOUNT: Final[Object] = {"name": _VOLUME, "mountPath": "/etc/podinfo"}
-NETWORK_INFO_VOLUME: Final[Object] = {
-    "name": _VOLUME,
-    "downwardAPI": {
-        "items": [
-            {
-                "path": "network-info",
-                "fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{NETWORK_INFO_ANNOTATION}']"},
-            }
-        ]
-    },
-}
-_STATUS_KEYS: Final = {"deviceInfo": "device-info", "mac": "mac", "mtu": "mtu"}
+_MOUNT: Final = {"name": _VOLUME, "mountPath": "/etc/podinfo"}
+
+_STATUS_NAMES: Final = {"deviceInfo": "device-info"}
 
 
-def wants_network_info(vmi: Object, registered: spec.Registrations) -> bool:
-    """Whether one of the VMI's bindings asks for it."""
-    return bool(_informed(vmi, registered))
+def add_volume(pod: Object, vmi: Object, registered: spec.Registrations) -> None:
+    """Give a rendered pod the volume when a binding of the VMI asks for it, in compute and that binding's sidecar."""
+    names = list(dict.fromkeys(name for _, name in spec.plugin_interfaces(vmi)))
+    if not any(_wanted(name, registered) for name in names):
+        return
+    field = {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{ANNOTATION}']"}
+    items = [{"path": "network-info", "fieldRef": field}]
+    pod["spec"]["volumes"].append({"name": _VOLUME, "downwardAPI": {"items": items, "defaultMode": 0o644}})
+    sidecars = [name for name in names if registered[name].get("sidecarImage")]
+    takers = {"compute", *(f"hook-sidecar-{i}" for i, name in enumerate(sidecars) if _wanted(name, registered))}
+    for container in pod["spec"]["containers"]:
+        if container["name"] in takers:
+            container["volumeMounts"].append(dict(_MOUNT))
 
 
-def network_info(vmi: Object, pod: Object, registered: spec.Registrations, facts: VersionFacts) -> str | None:
-    """The annotation's value, from the pod's network-status; None while there is nothing to say."""
-    status = (pod["metadata"].get("annotations") or {}).get(NETWORK_STATUS_ANNOTATION)
-    if status is None:
-        return None
-    by_interface = {entry.get("interface"): entry for entry in json.loads(status)}
-    networks, entries = spec.networks(vmi), []
-    for name in sorted(_informed(vmi, registered)):
-        seen = by_interface.get(spec.pod_interface_name(networks[name]))
-        if seen is None or not (facts.network_info_without_device or seen.get("device-info")):
-            continue
-        entry: dict[str, Any] = {"network": name}
-        entry |= {key: seen[_STATUS_KEYS[key]] for key in facts.network_info_fields if seen.get(_STATUS_KEYS[key])}
-        entries.append(entry)
-    return json.dumps({"interfaces": entries}, separators=(",", ":")) if entries else None
+def annotation_of(pod: Object, vmi: Object, registered: spec.Registrations, facts: VersionFacts) -> str | None:
+    """The annotation's value; None while Multus has not reported, or when nothing is to be told."""
+    told = json.loads((pod["metadata"].get("annotations") or {}).get(_NETWORK_STATUS) or "[]")
+    reported = {entry.get("interface"): entry for entry in told}
+    interfaces = []
+    for interface, name in spec.plugin_interfaces(vmi):
+        network = spec.networks(vmi)[interface["name"]]
+        if _wanted(name, registered) and not spec.is_primary(network):
+            if (entry := reported.get(spec.pod_interface_name(network))) is None:
+                return None
+            if not facts.network_info_without_device and not entry.get("device-info"):
+                continue
+            interfaces.append({"network": interface["name"]} | _told(entry, facts))
+    return json.dumps({"interfaces": interfaces}, separators=(",", ":")) if interfaces else None
 
 
-def _informed(vmi: Object, registered: spec.Registrations) -> list[str]:
-    """Names of the networks whose binding asks for device-info."""
-    return [
-        interface["name"]
-        for interface, name in spec.plugin_interfaces(vmi)
-        if (registered.get(name) or {}).get("downwardAPI") == DEVICE_INFO
-    ]
+def _wanted(name: str, registered: spec.Registrations) -> bool:
+    return registered.get(name, {}).get("downwardAPI") == "device-info"
+
+
+def _told(entry: Object, facts: VersionFacts) -> Object:
+    fields = {name: _STATUS_NAMES.get(name, name) for name in facts.network_info_fields}
+    return {ours: entry[theirs] for ours, theirs in fields.items() if entry.get(theirs)}

@@ -26,6 +26,15 @@ def network_causes(view: RuleView) -> list[Cause]:
     return [cause for rule in _RULES for cause in rule(view)]
 
 
+def boot_order_causes(view: RuleView) -> list[Cause]:
+    """Boot orders below one; checked once, with disks, and placed as KubeVirt places them."""
+    return [
+        Cause(INVALID, f"{view.root}[{i}] must have a boot order > 0, if supplied", f"{view.root}[{i}].bootOrder")
+        for i, (interface, _) in enumerate(view.interfaces())
+        if interface.get("bootOrder", 1) < 1
+    ]
+
+
 def _one_default(view: RuleView) -> Iterator[Cause]:
     pods = [network for network, _ in view.networks() if network.get("pod") is not None]
     defaults = [network for network, _ in view.networks() if (network.get("multus") or {}).get("default")]

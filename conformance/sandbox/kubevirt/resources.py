@@ -49,11 +49,12 @@ def memory_overhead(pod: Object) -> str | None:
 
 
 def compute_resources(vmi: Object, overhead: int, networks: Mapping[str, int]) -> Object:
-    """Requests and limits of compute: a guaranteed VM's limits get the overhead too.
+    """Requests and limits of compute; a guaranteed VM's limits get the overhead too.
 
     `networks` counts the device plugins' resources that the VMI's networks name.
     """
-    devices = _DEVICES | {name: str(count) for name, count in networks.items()}
+    tun = _DEVICES if spec.interfaces(vmi) else {}
+    devices = tun | {name: str(count) for name, count in networks.items()}
     memory = quantity.to_kibibytes(_guest_memory(vmi) + overhead)
     given = _resources(vmi)
     requests = {"cpu": f"{_CPU_SHARE_MILLIS * _cpus(vmi)}m", "ephemeral-storage": "50M"} | (given.get("requests") or {})
@@ -64,7 +65,8 @@ def compute_resources(vmi: Object, overhead: int, networks: Mapping[str, int]) -
         cpus = str(_cpus(vmi))
         requests["cpu"] = limits["cpu"] = cpus
         limits["memory"] = memory
-    return {"limits": limits | devices, "requests": requests | devices | {"memory": memory}}
+    limits |= devices
+    return ({"limits": limits} if limits else {}) | {"requests": requests | devices | {"memory": memory}}
 
 
 def sidecar_resources(vmi: Object) -> Object:

@@ -13,14 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from conformance.sandbox.client import Object
-from conformance.sandbox.kubevirt import spec
+from conformance.sandbox.kubevirt import networkinfo, spec
 from conformance.sandbox.kubevirt.facts import VersionFacts
-from conformance.sandbox.kubevirt.networkinfo import (
-    DEVICE_INFO,
-    NETWORK_INFO_MOUNT,
-    NETWORK_INFO_VOLUME,
-    wants_network_info,
-)
 from conformance.sandbox.kubevirt.resources import (
     OVERHEAD_ANNOTATION,
     compute_resources,
@@ -32,6 +26,7 @@ from conformance.sandbox.kubevirt.resources import (
 NETWORKS_ANNOTATION: Final = "k8s.v1.cni.cncf.io/networks"
 DEFAULT_NETWORK_ANNOTATION: Final = "v1.multus-cni.io/default-network"
 RESOURCE_ANNOTATION: Final = "k8s.v1.cni.cncf.io/resourceName"
+VM_GENERATION: Final = "kubevirt.io/vm-generation"
 HOOK_SOCKETS: Final = "/var/run/kubevirt-hooks"
 _RUN: Final = "/var/run/kubevirt"
 _PRIVATE: Final = "/var/run/kubevirt-private"
@@ -65,7 +60,7 @@ class TemplateService:
         sidecars = self._sidecars(vmi, registered)
         overhead = overhead_bytes(vmi, registered, self.facts)
         meta = vmi["metadata"]
-        return {
+        pod: Object = {
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {
@@ -76,10 +71,10 @@ class TemplateService:
                 "ownerReferences": [_owner(vmi)],
             },
             "spec": {
-                "volumes": _volumes(with_sidecars=bool(sidecars), with_info=wants_network_info(vmi, registered)),
+                "volumes": _volumes(with_sidecars=bool(sidecars)),
                 "initContainers": self._init_containers(vmi),
                 "containers": [
-                    self._compute(vmi, registered, len(sidecars), compute_resources(vmi, overhead, resources)),
+                    self._compute(vmi, len(sidecars), compute_resources(vmi, overhead, resources)),
                     *self._disks(vmi, init=False),
                     *sidecars,
                 ],
@@ -102,10 +97,15 @@ class TemplateService:
             },
             "status": {},
         }
+        networkinfo.add_volume(pod, vmi, registered)
+        return pod
 
-    async def render_target(self, vmi: Object, registered: spec.Registrations, migration: Object) -> Object:
-        """The pod that a migration of `vmi` moves to: never on the source's node."""
+    async def render_target(
+        self, vmi: Object, registered: spec.Registrations, migration: Object, source: Object | None
+    ) -> Object:
+        """The pod that a migration of `vmi` moves to: never on the source's node, with the very disks of its pod."""
         pod = await self.render(vmi, registered)
+        _pin_disks(pod, source or {})
         meta, job = pod["metadata"], migration["metadata"]
         meta["annotations"] |= {"kubevirt.io/migrationJobName": job["name"], "kubevirt.io/nonroot": "true"}
         meta["labels"] |= {
@@ -150,7 +150,6 @@ class TemplateService:
         env = [*_XDG]
         if self.facts.sidecar_sub_path:
             mount["subPath"] = name
-        mounts = [mount, NETWORK_INFO_MOUNT] if registration.get("downwardAPI") == DEVICE_INFO else [mount]
         if self.facts.sidecar_container_name:
             env.append({"name": "CONTAINER_NAME", "value": name})
         if self.facts.sidecar_plugin_name:
@@ -160,7 +159,7 @@ class TemplateService:
             "image": registration["sidecarImage"],
             "env": env,
             "resources": sidecar_resources(vmi),
-            "volumeMounts": mounts,
+            "volumeMounts": [mount],
             "imagePullPolicy": "IfNotPresent",
             "securityContext": _security_context(),
         }
@@ -187,6 +186,8 @@ class TemplateService:
             "descheduler.alpha.kubernetes.io/request-evict-only": "",
         }
         annotations |= {name: later[name] for name in self.facts.launcher_annotations}
+        generation = (vmi["metadata"].get("annotations") or {}).get(VM_GENERATION)
+        annotations |= {VM_GENERATION: generation} if generation else {}
         return annotations | network_annotations(vmi, registered)
 
     def _init_containers(self, vmi: Object) -> list[Object]:
@@ -230,7 +231,7 @@ class TemplateService:
             )
         return containers
 
-    def _compute(self, vmi: Object, registered: spec.Registrations, sidecars: int, resources: Object) -> Object:
+    def _compute(self, vmi: Object, sidecars: int, resources: Object) -> Object:
         meta = vmi["metadata"]
         command = ["/usr/bin/virt-launcher-monitor", "--qemu-timeout", "240s", "--name", meta["name"]]
         command += ["--uid", meta["uid"], "--namespace", meta["namespace"]]
@@ -252,13 +253,23 @@ class TemplateService:
                 },
             ],
             "resources": resources,
-            "volumeMounts": _compute_mounts(sidecars > 0, wants_network_info(vmi, registered)),
+            "volumeMounts": _compute_mounts(with_sidecars=sidecars > 0),
             "imagePullPolicy": "IfNotPresent",
             "securityContext": context,
         }
         if ports := _container_ports(vmi):
             container["ports"] = ports
         return container
+
+
+def _pin_disks(pod: Object, source: Object) -> None:
+    """Name the containerDisks by the digests that the source runs: a tag may have moved on."""
+    statuses = source.get("status", {}).get("containerStatuses") or []
+    running = {status["name"]: status.get("imageID") for status in statuses}
+    for container in (*pod["spec"]["containers"], *pod["spec"]["initContainers"]):
+        name = container["name"].removesuffix("-init")
+        if name.startswith("volume") and running.get(name):
+            container["image"] = running[name]
 
 
 def network_annotations(vmi: Object, registered: spec.Registrations) -> dict[str, str]:
@@ -322,14 +333,13 @@ def _container_ports(vmi: Object) -> list[Object]:
     ]
 
 
-def _volumes(*, with_sidecars: bool, with_info: bool) -> list[Object]:
+def _volumes(*, with_sidecars: bool) -> list[Object]:
     names = ["private", "public", "sockets", "virt-bin-share-dir", "libvirt-runtime", "ephemeral-disks"]
     names += ["container-disks", *(["hook-sidecar-sockets"] if with_sidecars else []), "hotplug-disks"]
-    volumes: list[Object] = [{"name": name, "emptyDir": {}} for name in names]
-    return [*volumes, NETWORK_INFO_VOLUME] if with_info else volumes
+    return [{"name": name, "emptyDir": {}} for name in names]
 
 
-def _compute_mounts(with_sidecars: bool, with_info: bool) -> list[Object]:
+def _compute_mounts(*, with_sidecars: bool) -> list[Object]:
     mounts = {
         "private": _PRIVATE,
         "public": _RUN,
@@ -341,9 +351,8 @@ def _compute_mounts(with_sidecars: bool, with_info: bool) -> list[Object]:
         "hotplug-disks": f"{_RUN}/hotplug-disks",
     }
     wanted = {name: path for name, path in mounts.items() if with_sidecars or name != "hook-sidecar-sockets"}
-    listed: list[Object] = [
+    return [
         {"name": name, "mountPath": path}
         | ({"mountPropagation": "HostToContainer"} if name in ("container-disks", "hotplug-disks") else {})
         for name, path in wanted.items()
     ]
-    return [*listed, NETWORK_INFO_MOUNT] if with_info else listed

@@ -14,7 +14,7 @@ from conformance.sandbox.kubevirt.bindingrules import deprecation_warnings, disc
 from conformance.sandbox.kubevirt.clusterconfig import ClusterConfig, needed_gates
 from conformance.sandbox.kubevirt.definitions import definitions
 from conformance.sandbox.kubevirt.facts import facts_for, versions
-from conformance.sandbox.kubevirt.networkinfo import NETWORK_STATUS_ANNOTATION, network_info
+from conformance.sandbox.kubevirt.networkinfo import annotation_of
 from conformance.sandbox.kubevirt.networkrules import network_causes
 from conformance.sandbox.kubevirt.ruleview import RuleView
 from conformance.sandbox.kubevirt.template import TemplateService
@@ -475,20 +475,28 @@ DEVICE = {"type": "pci", "pci": {"pci-address": "0000:00:01.0"}}
 )
 def test_network_info_says_what_the_version_says(version: str, with_device: Object, without: Object | None) -> None:
     def info(**more: Any) -> Object | None:
-        status = [{"name": "pod", "interface": "eth0", "mac": "02:00:00:00:00:01", "mtu": 1400, **more}]
-        pod = {"metadata": {"annotations": {NETWORK_STATUS_ANNOTATION: json.dumps(status)}}}
-        found = network_info(instance("b"), pod, REGISTERED, facts_for(version))
+        status = [{"interface": pod_interface("n1"), "mac": "02:00:00:00:00:01", "mtu": 1400, **more}]
+        found = annotation_of(reported(status), instance("x", "b"), REGISTERED, facts_for(version))
         return None if found is None else json.loads(found)
 
-    assert info(**{"device-info": DEVICE}) == {"interfaces": [{"network": "n0"} | with_device]}
-    assert info() == (None if without is None else {"interfaces": [{"network": "n0"} | without]})
+    assert info(**{"device-info": DEVICE}) == {"interfaces": [{"network": "n1"} | with_device]}
+    assert info() == (None if without is None else {"interfaces": [{"network": "n1"} | without]})
+
+
+def pod_interface(network: str) -> str:
+    return spec.pod_interface_name({"name": network, "multus": {"networkName": network}})
+
+
+def reported(status: list[Object]) -> Object:
+    """A pod of which Multus has said this."""
+    return {"metadata": {"annotations": {"k8s.v1.cni.cncf.io/network-status": json.dumps(status)}}}
 
 
 def test_network_info_waits_for_multus_and_for_a_binding_that_asks() -> None:
-    bare: Object = {"metadata": {"annotations": {}}}
-    assert network_info(instance("b"), bare, REGISTERED, facts_for("v1.9")) is None
-    full = {"metadata": {"annotations": {NETWORK_STATUS_ANNOTATION: '[{"interface": "eth0", "mac": "m"}]'}}}
-    assert network_info(instance("b"), full, {"b": {}}, facts_for("v1.9")) is None
+    newest, vmi = facts_for("v1.9"), instance("x", "b")
+    assert annotation_of({"metadata": {"annotations": {}}}, vmi, REGISTERED, newest) is None
+    full = reported([{"interface": pod_interface("n1"), "mac": "m"}])
+    assert annotation_of(full, vmi, {"x": {}, "b": {}}, newest) is None
 
 
 # ------------------------------------------------------------------------------------------------ running VMs
