@@ -9,8 +9,10 @@ import pytest
 
 from conformance.cluster.kindconfig import KindOptions
 from conformance.cluster.provider import MODES, Mode
+from conformance.guest.image import profiles
 from conformance.model import ModelError
 from conformance.model.registration import NadReference
+from conformance.plugin.sharding import Shard, ShardError
 
 DEFAULT_REPORT_DIR = "out/report"
 
@@ -39,7 +41,12 @@ class Settings:
     site: Path | None = None
     node_access: bool = False
     workers: int = 0
+    hco: bool = False
     secondary_network: str = ""
+    shard: Shard | None = None
+    registered: bool = False
+    upstream: bool = False
+    guest: str = ""
     kind: KindOptions = field(default_factory=KindOptions)
     guests: tuple[str, ...] = ()
 
@@ -65,6 +72,8 @@ _OPTIONS: tuple[tuple[str, str, str], ...] = (
     ("report-dir", DEFAULT_REPORT_DIR, f"directory of the report (default: {DEFAULT_REPORT_DIR})"),
     ("site", "", "site file with the local facts of the cluster"),
     ("secondary-network", "", "NetworkAttachmentDefinition (namespace/name) to test secondary interfaces on"),
+    ("guest", "", "guest profile: fedora, alpine or reacting (default: what the cluster offers)"),
+    ("shard", "", "run part I of N, I/N (or job/N in an indexed Job); `verify --merge` joins their reports"),
     ("timeout-factor", "1", "multiply every timeout by this number"),
 )
 
@@ -87,6 +96,18 @@ def add_options(parser: pytest.Parser) -> None:
     kind = "option of --cluster kind, NAME=VALUE (may be repeated): name, engine, ip-family, multus, bundle, ..."
     group.addoption("--kind", dest=_dest("kind"), action="append", default=None, metavar="NAME=VALUE", help=kind)
     parser.addini(_dest("kind"), kind, type="args", default=[])
+    registered = "the binding is registered already, as defined: wait for it, leave it alone (shards share it)"
+    group.addoption("--registered", dest=_dest("registered"), action="store_true", default=None, help=registered)
+    parser.addini(_dest("registered"), registered, type="bool", default=False)
+    upstream = "afterwards run KubeVirt's own conformance suite with the binding as primary; a section of the report"
+    group.addoption(
+        "--upstream-conformance",
+        dest=_dest("upstream-conformance"),
+        action="store_true",
+        default=None,
+        help=upstream,
+    )
+    parser.addini(_dest("upstream-conformance"), upstream, type="bool", default=False)
     guest = "what the sandbox boots for a containerDisk: [REFERENCE=] the name of a guest, or the path of a disk image"
     group.addoption(
         "--guest-image",
@@ -100,6 +121,9 @@ def add_options(parser: pytest.Parser) -> None:
     keep = "leave the cluster and the binding in place when a check did not pass"
     group.addoption("--keep-on-failure", dest=_dest("keep-on-failure"), action="store_true", default=None, help=keep)
     parser.addini(_dest("keep-on-failure"), keep, type="bool", default=False)
+    owned = "let HCO own the sandbox's KubeVirt CR"
+    group.addoption("--hco", dest=_dest("hco"), action="store_true", default=None, help=owned)
+    parser.addini(_dest("hco"), owned, type="bool", default=False)
     look = "look at the nodes through a short-lived privileged DaemonSet (on a cluster of our own it does anyway)"
     group.addoption("--node-access", dest=_dest("node-access"), action="store_true", default=None, help=look)
     parser.addini(_dest("node-access"), look, type="bool", default=False)
@@ -129,7 +153,12 @@ def read_settings(config: pytest.Config) -> Settings:
         site=_path(config, "site"),
         node_access=bool(_value(config, "node-access")),
         workers=_workers(config),
+        hco=bool(_value(config, "hco")),
         secondary_network=_network(config),
+        shard=_shard(config),
+        registered=bool(_value(config, "registered")),
+        guest=_guest(config),
+        upstream=bool(_value(config, "upstream-conformance")),
         kind=_kind_options(config),
         guests=_guests(config, mode),
     )
@@ -152,6 +181,20 @@ def _kind_options(config: pytest.Config) -> KindOptions:
         )
     except ModelError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def _guest(config: pytest.Config) -> str:
+    name = str(_value(config, "guest"))
+    if name and name not in profiles():
+        raise pytest.UsageError(f"--guest {name}: not one of {', '.join(profiles())}; a site file takes any other")
+    return name
+
+
+def _shard(config: pytest.Config) -> Shard | None:
+    try:
+        return Shard.parse(str(_value(config, "shard")))
+    except ShardError as error:
+        raise pytest.UsageError(f"--shard {error}") from error
 
 
 def _guests(config: pytest.Config, mode: str) -> tuple[str, ...]:

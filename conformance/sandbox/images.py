@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-__all__ = ["BUILT_IN_IMAGES", "Image", "ImageStore", "Mount", "normalise"]
+__all__ = ["BUILT_IN_IMAGES", "Image", "ImageStore", "Mount", "image_id", "normalise"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,22 @@ def normalise(reference: str) -> str:
     return name if has_tag else f"{name}:latest"
 
 
+def image_id(reference: str) -> str:
+    """The reference by digest that a node reports for an image it runs: `<repository>@sha256:<64 digits>`.
+
+    There is no registry manifest to take a digest of, so it is one of the normalised reference; the store finds the
+    image again by it.
+    """
+    name = normalise(reference)
+    if "@" in name:
+        return name
+    return f"{name.rpartition(':')[0]}@sha256:{_digest(name)}"
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
 class ImageStore:
     """Images by reference: a directory of JSON files, then the built-in ones."""
 
@@ -148,7 +164,9 @@ class ImageStore:
         return None
 
     def _file(self, name: str) -> Path:
-        return self.directory / f"{hashlib.sha256(name.encode()).hexdigest()}.json"
+        _, by_digest, digest = name.partition("@sha256:")
+        known = self.directory / f"{digest}.json"
+        return known if by_digest and known.exists() else self.directory / f"{_digest(name)}.json"
 
 
 def _from_document(document: Mapping[str, Any]) -> Image:

@@ -75,6 +75,10 @@ class RunningPod:
     initialised: bool = False
     terminating: bool = False
 
+    def containers_began(self) -> bool:
+        """Whether any of its containers (not those of its initialisation) has started."""
+        return any(state.phase != "waiting" for state in self.states.main.values())
+
     def end_inert(self) -> None:
         """A containerDisk's container ends once every container with a program has."""
         states = self.states.main
@@ -289,12 +293,14 @@ class Kubelet:
     async def _image_missing(self, pod: Object, state: ContainerState, reference: str, path: str) -> None:
         first = state.reason not in ("ErrImagePull", "ImagePullBackOff")
         detail = f'failed to pull and unpack image "{reference}": failed to resolve reference "{reference}": not found'
+        await self._events.normal(pod, "Pulling", f'Pulling image "{reference}"', path)
         if first:
             await self._events.warning(pod, "Failed", f'Failed to pull image "{reference}": {detail}', path)
             await self._events.warning(pod, "Failed", "Error: ErrImagePull", path)
         if state.reason == "ErrImagePull":
             state.wait("ImagePullBackOff", f'Back-off pulling image "{reference}": ErrImagePull: {detail}')
             await self._events.normal(pod, "BackOff", f'Back-off pulling image "{reference}"', path)
+            await self._events.warning(pod, "Failed", "Error: ImagePullBackOff", path)
         else:
             state.wait("ErrImagePull", detail)
 
@@ -360,9 +366,10 @@ class Kubelet:
         return None
 
     async def _stop_containers(self, pod: Object, running: RunningPod, grace: float) -> None:
-        for name, state in running.states.main.items():
-            if state.phase == "running":
-                await self._events.normal(pod, "Killing", f"Stopping container {name}", f"spec.containers{{{name}}}")
+        groups = (("initContainers", running.states.init), ("containers", running.states.main))
+        living = [(g, name) for g, states in groups for name, state in states.items() if state.phase == "running"]
+        for group, name in living:
+            await self._events.normal(pod, "Killing", f"Stopping container {name}", f"spec.{group}{{{name}}}")
         for container in list(running.containers.values()):
             await container.kill(signal.SIGTERM)
         watchers = list(running.watchers)
@@ -372,7 +379,11 @@ class Kubelet:
             await container.kill(signal.SIGKILL)
         if watchers:
             await asyncio.wait(watchers)
+        if running.containers_began():
+            for state in running.states.main.values():
+                state.give_up()
         running.end_inert()
+        running.states.torn_down = True
 
     async def _tear_down(self, running: RunningPod) -> None:
         for container in list(running.containers.values()):

@@ -15,10 +15,17 @@ from conformance.sandbox.client import Object
 from conformance.sandbox.kubevirt import conditions
 from conformance.sandbox.kubevirt.defaults import default_migration, default_vm, default_vmi
 from conformance.sandbox.kubevirt.facts import NEWEST, VersionFacts, facts_for
-from conformance.sandbox.kubevirt.networkrules import discontinued_causes, gate_causes, network_causes
+from conformance.sandbox.kubevirt.networkrules import (
+    boot_order_causes,
+    discontinued_causes,
+    gate_causes,
+    network_causes,
+)
 
 VERSION_VARIABLE: Final = "SANDBOX_KUBEVIRT_VERSION"
+KUBEVIRT_VARIABLE: Final = "SANDBOX_KUBEVIRT_CR"
 _FACTS: Final[VersionFacts] = facts_for(os.environ.get(VERSION_VARIABLE, NEWEST))
+_KUBEVIRT_CR: Final = os.environ.get(KUBEVIRT_VARIABLE, "kubevirt/kubevirt").split("/")
 _GATE: Final = "NetworkBindingPlugins"
 _VMI_WEBHOOK: Final = "virtualmachineinstances-create-validator.kubevirt.io"
 _VM_WEBHOOK: Final = "virtualmachine-validator.kubevirt.io"
@@ -51,6 +58,7 @@ def _admit_vmi(request: AdmissionRequest, vmi: Object) -> None:
     if request.operation == "CREATE":
         body = vmi.get("spec") or {}
         causes = discontinued_causes(body, "spec", _FACTS) + network_causes(body, "spec", _FACTS) * 2
+        causes += boot_order_causes(body, "spec")
         _deny(_VMI_WEBHOOK, _gate_causes(request, body, "spec") + causes)
         default_vmi(vmi)
 
@@ -59,7 +67,8 @@ def _gate_causes(request: AdmissionRequest, body: Object, root: str) -> list[Cau
     """Refusals of plugin interfaces while the feature gate is needed and not listed in the KubeVirt CR."""
     if not _FACTS.gate_required:
         return []
-    kubevirt = request.lookup("kubevirt.io", "kubevirts", "kubevirt", "kubevirt") or {}
+    namespace, name = _KUBEVIRT_CR
+    kubevirt = request.lookup("kubevirt.io", "kubevirts", namespace, name) or {}
     return [] if _GATE in _gates(kubevirt) else gate_causes(body, root, _FACTS)
 
 

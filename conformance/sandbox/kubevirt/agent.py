@@ -163,10 +163,10 @@ class NodeAgent:
                 raise
 
     async def end_launcher(self, session: Session) -> None:
-        """Tell the sidecars, then let the compute container end as a launcher does: with status 0."""
+        """Tell the sidecars, then let the compute container end as a launcher does: with status 0 once it was up."""
         session.ending = True
         await session.launcher.shutdown_sidecars()
-        await session.compute.kill(compute.QUIT_SIGNAL)
+        await session.compute.kill(compute.QUIT_SIGNAL if session.collected else compute.ABANDON_SIGNAL)
 
 
 async def _while_it_lives(container: Container, work: Coroutine[None, None, None]) -> None:

@@ -23,6 +23,8 @@ GUESTS = "/run/kubevirt/guests"
 USER_DISKS = "/run/kubevirt/container-disks"
 QUIT_SIGNAL = signal.SIGUSR1
 """Tells the entry point to end libvirtd, and then itself, with status 0."""
+ABANDON_SIGNAL = signal.SIGUSR2
+"""The same for a launcher that still waits for its sidecars: it ends with status 255, as recorded."""
 
 _PYTHON_PACKAGES = "usr/lib/python3/dist-packages"
 _QEMU_CONF = """\
@@ -64,9 +66,11 @@ mkdir -p /run/libvirt /run/lock /run/kubevirt "${DIRECTORY_VARIABLE}"
 trap : TERM
 /usr/bin/tini -s -- /usr/sbin/libvirtd --config /run/libvirtd-pod.conf &
 daemon=$!
+code=0
 trap 'kill "$daemon"' USR1
+trap 'code=255; kill "$daemon"' USR2
 while kill -0 "$daemon" 2>/dev/null; do wait "$daemon" || :; done
-exit 0
+exit "$code"
 """
 _CONTAINER_DISK = """\
 #!/bin/sh
@@ -111,8 +115,12 @@ def pod_directory(shared: Path, pod: PodLike) -> Path:
 
 
 def compute_environment(shared: Path, pod: PodLike) -> dict[str, str]:
-    """What the entry point reads."""
-    return {DIRECTORY_VARIABLE: str(pod_directory(shared, pod))}
+    """What the entry point reads, and what lets a plain `virsh` in the container find its libvirtd."""
+    directory = pod_directory(shared, pod)
+    return {
+        DIRECTORY_VARIABLE: str(directory),
+        "LIBVIRT_DEFAULT_URI": f"qemu+unix:///system?socket={directory}/libvirt-sock",
+    }
 
 
 def compute_mounts(
