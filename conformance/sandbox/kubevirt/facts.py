@@ -93,6 +93,7 @@ class VersionFacts(BaseModel):
 
     managed_tap_arp_ignore: bool
     not_migratable: str
+    bridge_status_without_ipv6: bool
     evacuation_priority: str | None
     link_refreshes: int
     link_refresh_seconds: float | None

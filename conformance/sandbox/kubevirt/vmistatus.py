@@ -26,7 +26,7 @@ def interface_status(
     for interface in spec.interfaces(vmi):
         network = networks[interface["name"]]
         nic = by_name.pop(interface["name"], None)
-        entries.append(_entry(interface["name"], network, nic, cache))
+        entries.append(_entry(interface, network, nic, cache, facts))
     entries += [{"name": name} | _domain_part(nic, "domain") for name, nic in by_name.items()]
     entries.sort(key=_place)
     return [served_fields(entry, facts) for entry in entries]
@@ -47,16 +47,19 @@ def _place(entry: Object) -> int:
     return 1 if "domain" in entry.get("infoSource", "") else 2
 
 
-def _entry(name: str, network: Object, nic: DomainInterface | None, cache: PodInterfaces) -> Object:
-    secondary = not spec.is_primary(network)
+def _entry(
+    interface: Object, network: Object, nic: DomainInterface | None, cache: PodInterfaces, facts: VersionFacts
+) -> Object:
+    name, secondary = interface["name"], not spec.is_primary(network)
     entry: Object = {"name": name, "podInterfaceName": spec.pod_interface_name(network)}
     if nic is None:
         return entry | ({"infoSource": "multus-status"} if secondary else {})
     entry |= _domain_part(nic, "domain, multus-status" if secondary else "domain")
     cached = cache.get(name)
-    if cached is not None and cached.addresses:
-        entry |= {"ipAddress": cached.addresses[0], "ipAddresses": list(cached.addresses)}
-    return entry
+    addresses = [] if cached is None else list(cached.addresses)
+    if "bridge" in interface and facts.bridge_status_without_ipv6:
+        addresses = [address for address in addresses if ":" not in address]
+    return entry | ({"ipAddress": addresses[0], "ipAddresses": addresses} if addresses else {})
 
 
 def _domain_part(nic: DomainInterface, source: str) -> Object:
