@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import pytest
+
+from fixtures.journeys import ACPI_INDEX, Journey
+
+
+@pytest.mark.xdist_group("journey")
+@pytest.mark.requirement("VM-005")
+def test_acpi_index_reaches_the_guest(travels: Journey) -> None:
+    """acpiIndex reaches the guest, which names the NIC by it.
+
+    Preconditions:
+    * A running VM whose interface has an acpiIndex.
+
+    Steps:
+    1. Read the index that the guest's kernel has for the NIC's device.
+
+    Expected:
+    * It is the one in the spec: a guest with predictable names calls the NIC eno<index>.
+    """
+    nic = travels.machine.nic(travels.machine.guest.facts())
+    seen = travels.machine.guest.run(
+        f"cat /sys/class/net/{nic.name}/device/../acpi_index /sys/class/net/{nic.name}/device/acpi_index"
+    )
+    assert seen.stdout.split() == [str(ACPI_INDEX)], f"the guest's kernel has no index {ACPI_INDEX}: {seen.stdout}"
