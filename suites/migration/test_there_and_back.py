@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from conformance.kube.outcome import Inconclusive
 from fixtures.journeys import TRIPS, Journey
 from fixtures.measure import Measure
 
@@ -22,6 +23,8 @@ def test_three_migrations_in_a_row(travels: Journey, measure: Measure) -> None:
     * Every migration succeeds, one of them back to the first node.
     * After each the guest connects, before the reboot and after it.
     """
+    if not travels.trips:
+        raise Inconclusive(f"needs a VM that migrates; MIG-003 judges why it does not: {travels.obstacle}")
     assert len(travels.trips) == TRIPS, f"after {len(travels.trips)} migrations no further one: {travels.obstacle}"
     assert travels.home in [trip.node for trip in travels.trips]
     for trip in travels.trips:

@@ -19,7 +19,7 @@ def test_vm_works_again(restarts: Restarts, measure: Measure) -> None:
     2. Delete its launcher pod, so that KubeVirt starts it once more.
 
     Expected:
-    * Each time it becomes Running and Ready within the time limit, and the guest has the right address and connects.
+    * Each time it becomes Running and Ready within the time limit, and the guest has an address and connects.
     * On the pod network the status has the address of the new pod.
     """
     measure(restarts.started.measured("VM start", "from start to TCP from the guest, after a stop"))

@@ -119,9 +119,11 @@ class NodeAgent:
         registered, facts, cache = self.context.registered(), self.context.facts, session.cache
         if cache is None:
             return
+        pod = next((p for p in self.context.pods if p["metadata"]["uid"] == session.pod.ref.uid), None)
+        reported = spec.reported_interfaces(pod)
 
         def change(obj: Object) -> None:
-            obj["status"]["interfaces"] = interface_status(obj, domain, cache, facts)
+            obj["status"]["interfaces"] = interface_status(obj, domain, cache, facts, reported)
             put_migratable(obj, registered, facts)
             if running:
                 conditions.drop(obj, "Synchronized")

@@ -235,12 +235,12 @@ def _image_problem(pod: Object) -> tuple[str, str] | None:
 
 def _scheduled_interfaces(vmi: Object, pod: Object) -> list[Object]:
     """status.interfaces before the domain exists: names, and who reported secondary ones."""
-    networks, found = spec.networks(vmi), []
+    networks, reported, found = spec.networks(vmi), spec.reported_interfaces(pod), []
     for interface in spec.interfaces(vmi):
         if (network := networks.get(interface["name"])) is None:
             continue
         entry: Object = {"name": interface["name"], "podInterfaceName": spec.pod_interface_name(network)}
-        if not spec.is_primary(network):
+        if not spec.is_primary(network) and entry["podInterfaceName"] in reported:
             entry["infoSource"] = "multus-status"
         found.append(entry)
     return sorted(found, key=lambda entry: entry["podInterfaceName"] != "eth0")

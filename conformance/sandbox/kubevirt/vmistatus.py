@@ -5,7 +5,7 @@ Sources: KubeVirt `pkg/network/setup/netstat.go`, `pkg/network/vmispec`; recorde
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Final
 
 from conformance.sandbox.client import Object
@@ -18,15 +18,18 @@ _USER_ALIAS: Final = "ua-"
 
 
 def interface_status(
-    vmi: Object, domain: Sequence[DomainInterface], cache: PodInterfaces, facts: VersionFacts
+    vmi: Object, domain: Sequence[DomainInterface], cache: PodInterfaces, facts: VersionFacts, reported: Set[str]
 ) -> list[Object]:
-    """One entry per spec interface, the pod network's first, then what only the domain has."""
+    """One entry per spec interface, the pod network's first, then what only the domain has.
+
+    `reported` are the pod interfaces that Multus reports.
+    """
     by_name = {nic.alias.removeprefix(_USER_ALIAS): nic for nic in domain}
     networks, entries = spec.networks(vmi), []
     for interface in spec.interfaces(vmi):
         network = networks[interface["name"]]
         nic = by_name.pop(interface["name"], None)
-        entries.append(_entry(interface["name"], network, nic, cache))
+        entries.append(_entry(interface["name"], network, nic, cache, reported))
     entries.sort(key=lambda entry: entry["podInterfaceName"] != "eth0")
     entries += [{"name": name} | _domain_part(nic, "domain") for name, nic in by_name.items()]
     absent = {
@@ -36,9 +39,9 @@ def interface_status(
     return [{key: value for key, value in entry.items() if key not in absent} for entry in entries]
 
 
-def _entry(name: str, network: Object, nic: DomainInterface | None, cache: PodInterfaces) -> Object:
-    secondary = not spec.is_primary(network)
+def _entry(name: str, network: Object, nic: DomainInterface | None, cache: PodInterfaces, reported: Set[str]) -> Object:
     entry: Object = {"name": name, "podInterfaceName": spec.pod_interface_name(network)}
+    secondary = not spec.is_primary(network) and entry["podInterfaceName"] in reported
     if nic is None:
         return entry | ({"infoSource": "multus-status"} if secondary else {})
     entry |= _domain_part(nic, "domain, multus-status" if secondary else "domain")
