@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.journeys import Journey
+from fixtures.journeys import Stay
 from fixtures.measure import Measure
 
 
 @pytest.mark.xdist_group("journey")
 @pytest.mark.requirement("VM-009")
-def test_reboot_keeps_the_address(travels: Journey, measure: Measure) -> None:
+def test_reboot_keeps_the_address(stay: Stay, measure: Measure) -> None:
     """A reboot of the guest keeps its address and reachability.
 
     Preconditions:
@@ -22,8 +22,8 @@ def test_reboot_keeps_the_address(travels: Journey, measure: Measure) -> None:
     * The address is the one from before.
     * The guest connects within 30 s.
     """
-    before, step = travels.machine.lease(travels.boot), travels.reboot
+    before, step = stay.machine.lease(stay.boot), stay.reboot
     measure(step.leased.measured("lease after reboot", "from the guest's answer on its console"))
-    after = travels.machine.lease(step.facts)
+    after = stay.machine.lease(step.facts)
     assert after == before, f"the guest had {before}, after the reboot {after}"
     measure(step.connected.measured("connected after reboot", "from the lease: TCP from the guest"))
