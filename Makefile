@@ -16,7 +16,7 @@ certify: $(READY)  ## certify BINDING (a bundled name or a definition's path; se
 
 test: $(READY)  ## install the rest and pass every test
 	@$(BIN)/binding-conformance doctor --install
-	@$(PYTEST) tests/unit -n 2
+	@$(PYTEST) tests/unit tests/kind -n 2
 	@$(PYTEST) tests/contract
 	@$(PYTEST) tests/sandbox
 	@$(PYTEST) tests/mutants -n 2 -m 'not slow' -v

@@ -1,10 +1,15 @@
-"""``binding-conformance doctor``: what this machine lacks for the sandbox, and what mends it."""
+"""``binding-conformance doctor``: what this machine lacks for the sandbox or for kind, and what mends it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 
+from conformance.cluster.kindconfig import KindOptions
+from conformance.cluster.kindhost import preflight as kind_preflight
 from conformance.cluster.provider import Progress, ProviderError
+from conformance.host.finding import Finding, obstacles
 from conformance.sandbox.preflight import InstallError, install_packages, missing_packages, preflight
 from conformance.sandbox.state import default_cache_dir, default_state_dir
 
@@ -23,9 +28,18 @@ def examine(console: Console, progress: Progress, *, install: bool) -> bool:
         except InstallError as error:
             raise ProviderError(str(error)) from error
         findings = preflight(default_cache_dir(), default_state_dir())
+    return _print(console, findings)
+
+
+def examine_kind(console: Console, words: Sequence[str]) -> bool:
+    """The same for a kind cluster with KubeVirt. Raises ModelError for an option that cannot be."""
+    return _print(console, kind_preflight(KindOptions.parse(words)))
+
+
+def _print(console: Console, findings: Sequence[Finding]) -> bool:
     for finding in findings:
         mark = "[green]ok[/]  " if finding.ok else ("[red]lack[/]" if finding.required else "[yellow]hint[/]")
         console.print(f"{mark}  {finding.name}: {finding.detail}", highlight=False, soft_wrap=True)
         if not finding.ok:
             console.print(f"        fix: {finding.fix}", highlight=False, markup=False, soft_wrap=True)
-    return all(finding.ok or not finding.required for finding in findings)
+    return not obstacles(findings)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from conformance.model import ModelError
-
-OK, NOT_CONFORMANT, USAGE, ENVIRONMENT = 0, 1, 2, 3
+from conformance.cli.common import ENVIRONMENT, NOT_CONFORMANT, err, out, reported, say
+from conformance.cli.images import app as images_app
 
 app = typer.Typer(
     name="binding-conformance",
@@ -23,19 +20,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console()
-err = Console(stderr=True)
 
 
-def _known_version(value: str) -> str:
-    """Refuse a KubeVirt version that the sandbox holds no facts of."""
-    if value:
-        from conformance.sandbox.kubevirt.facts import UnknownVersionError, facts_for
-
-        try:
-            facts_for(value)
-        except UnknownVersionError as error:
-            raise typer.BadParameter(str(error)) from error
+def _own_cluster(value: str) -> str:
+    """A cluster that we make ourselves."""
+    if value not in ("sandbox", "kind"):
+        raise typer.BadParameter(f"{value} is not one of sandbox, kind")
     return value
 
 
@@ -47,35 +37,30 @@ def _known_cluster(value: str) -> str:
     return value
 
 
-KubeVirtVersion = Annotated[str, typer.Option(help="KubeVirt release the sandbox stands for.", callback=_known_version)]
+KubeVirtVersion = Annotated[str, typer.Option(help="KubeVirt release that the sandbox stands for, or that kind gets.")]
+KubernetesVersion = Annotated[str, typer.Option(help="Kubernetes release of the nodes of --cluster kind.")]
+OwnCluster = Annotated[str, typer.Option(help="sandbox or kind", callback=_own_cluster)]
+KindWords = Annotated[
+    list[str] | None, typer.Option("--kind", metavar="NAME=VALUE", help="Option of --cluster kind; may be repeated.")
+]
 Kubeconfig = Annotated[Path | None, typer.Option(help="Kubeconfig of the cluster; without it, the sandbox's.")]
 
 
-@contextmanager
-def reported() -> Iterator[None]:
-    """Errors in words and with the exit status of their kind, instead of a traceback."""
-    from conformance.kube.errors import KubeError
-    from conformance.kube.outcome import EnvironmentFault
-
-    try:
-        yield
-    except ModelError as error:
-        err.print(str(error), style="red", markup=False)
-        raise typer.Exit(USAGE) from error
-    except (EnvironmentFault, KubeError, OSError) as error:
-        err.print(str(error), style="red", markup=False)
-        raise typer.Exit(ENVIRONMENT) from error
+app.add_typer(images_app)
 
 
 @app.command()
 def doctor(
+    *,
+    cluster: OwnCluster = "sandbox",
+    kind: KindWords = None,
     install: Annotated[bool, typer.Option("--install", help="Install the missing packages with apt-get.")] = False,
 ) -> None:
-    """Say what this machine lacks for the sandbox, with the fix for each, before anything starts."""
-    from conformance.cli.doctoring import examine
+    """Say what this machine lacks for the sandbox or for kind, with the fix for each, before anything starts."""
+    from conformance.cli.doctoring import examine, examine_kind
 
     with reported():
-        fit = examine(out, _say, install=install)
+        fit = examine_kind(out, kind or ()) if cluster == "kind" else examine(out, say, install=install)
     if not fit:
         raise typer.Exit(ENVIRONMENT)
 
@@ -105,9 +90,11 @@ def run(
         list[str], typer.Argument(help="Definition files, or names of bundled ones.", metavar="BINDING...")
     ],
     *,
-    cluster: Annotated[str, typer.Option(help="sandbox or kubeconfig", callback=_known_cluster)] = "sandbox",
+    cluster: Annotated[str, typer.Option(help="sandbox, kind or kubeconfig", callback=_known_cluster)] = "sandbox",
     kubeconfig: Kubeconfig = None,
     kubevirt_version: KubeVirtVersion = "",
+    kubernetes_version: KubernetesVersion = "",
+    kind: KindWords = None,
     profile: Annotated[str, typer.Option(help="core, extended, all, or a capability.")] = "all",
     requirement: Annotated[list[str] | None, typer.Option(help="Only this requirement; may be repeated.")] = None,
     workers: Annotated[int, typer.Option(help="Processes that run checks.", min=1)] = 1,
@@ -131,6 +118,8 @@ def run(
         cluster=cluster,
         kubeconfig=kubeconfig,
         kubevirt_version=kubevirt_version,
+        kubernetes_version=kubernetes_version,
+        kind=tuple(kind or ()),
         profile=profile,
         requirements=tuple(requirement or ()),
         workers=workers,
@@ -143,38 +132,33 @@ def run(
         node_access=node_access,
     )
     with reported():
-        status = judge_all(request, _say)
+        status = judge_all(request, say)
     raise typer.Exit(status)
 
 
 @app.command()
 def up(
+    *,
+    cluster: OwnCluster = "sandbox",
     kubevirt_version: KubeVirtVersion = "",
+    kubernetes_version: KubernetesVersion = "",
+    kind: KindWords = None,
 ) -> None:
-    """Bring a sandbox up, leave it running, and print the path of its kubeconfig."""
-    from conformance.cluster.sandbox import SandboxProvider
+    """Bring a sandbox or a kind cluster up, leave it running, and print the path of its kubeconfig."""
+    from conformance.cli.clusters import bring_up
 
     with reported():
-        provider = SandboxProvider(detach=True, kubevirt_version=kubevirt_version)
-        kubeconfig = provider.up(_say)
+        kubeconfig = bring_up(cluster, kubevirt_version, kubernetes_version, kind or (), say)
     sys.stdout.write(f"{kubeconfig}\n")
 
 
 @app.command()
-def down() -> None:
-    """End the sandbox that `up` started or a run has kept."""
-    from conformance.cli.sweeping import forget_runs
-    from conformance.cluster.provider import ProviderError
-    from conformance.cluster.sandbox import SandboxProvider
-    from conformance.sandbox.daemon import SandboxError, attach
+def down(*, cluster: OwnCluster = "sandbox", kind: KindWords = None) -> None:
+    """End the sandbox or kind cluster that `up` started or a run has kept."""
+    from conformance.cli.clusters import take_down
 
     with reported():
-        try:
-            running = attach(SandboxProvider().state_directory)
-            running.stop()
-            forget_runs(running.kubeconfig)
-        except SandboxError as error:
-            raise ProviderError(str(error)) from error
+        take_down(cluster, kind or (), say)
 
 
 @app.command()
@@ -183,7 +167,7 @@ def sweep() -> None:
     from conformance.cli.sweeping import sweep_all
 
     with reported():
-        problems = sweep_all(_say)
+        problems = sweep_all(say)
     for problem in problems:
         err.print(problem, style="red", markup=False)
     if problems:
@@ -248,10 +232,6 @@ def _interactive(session: Callable[[], int]) -> None:
     with reported():
         status = session()
     raise typer.Exit(status)
-
-
-def _say(text: str) -> None:
-    err.print(text, style="dim", markup=False, highlight=False)
 
 
 def main() -> None:

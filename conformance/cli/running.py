@@ -16,7 +16,9 @@ from types import FrameType
 from conformance.catalogue import load, profile_names
 from conformance.catalogue.catalogue import UnknownRequirementError
 from conformance.catalogue.selection import UnknownProfileError
-from conformance.cluster.provider import Progress
+from conformance.cli.clusters import known_to_sandbox
+from conformance.cluster.kindconfig import KindOptions
+from conformance.cluster.provider import Progress, Provider
 from conformance.model import Binding, Verdict, load_binding, resolve
 from conformance.plugin.paths import data_root, fixtures_directory, suites_directory
 from conformance.report import read_report
@@ -34,6 +36,8 @@ class Request:
     cluster: str
     kubeconfig: Path | None
     kubevirt_version: str
+    kubernetes_version: str
+    kind: tuple[str, ...]
     profile: str
     requirements: tuple[str, ...]
     workers: int
@@ -60,8 +64,12 @@ def judge_all(request: Request, progress: Progress) -> int:
     if request.rerun_failed and not requirements:
         progress("nothing failed in that report")
         return 0
+    if request.cluster == "kind":
+        _kind_options(request)
+    elif request.cluster == "sandbox":
+        known_to_sandbox(request.kubevirt_version)
     statuses: list[int] = []
-    with _shared_sandbox(request, len(bindings), statuses, progress) as state:
+    with _shared_cluster(request, len(bindings), statuses, progress) as state:
         for binding in bindings:
             directory = request.report_dir if len(bindings) == 1 else request.report_dir / binding.label
             status, stopped = _session(_command(request, binding, requirements, directory, state))
@@ -87,27 +95,41 @@ def _requirements(request: Request) -> tuple[str, ...]:
 
 
 @contextmanager
-def _shared_sandbox(
+def _shared_cluster(
     request: Request, bindings: int, statuses: Sequence[int], progress: Progress
 ) -> Iterator[Path | None]:
-    """One sandbox for several bindings; a single one brings up its own. Yields the state directory of a shared one.
+    """One cluster for several bindings; a single one brings up its own. Yields the state directory of a shared sandbox;
+    the sessions find a kind cluster by its name.
 
     It stays when the user wants to look at what failed: ``statuses`` are read at the end.
     """
-    if request.cluster != "sandbox" or bindings == 1:
+    if request.cluster == "kubeconfig" or bindings == 1:
         yield None
         return
-    from conformance.cluster.sandbox import SandboxProvider
-
-    provider = SandboxProvider(detach=request.keep_on_failure, kubevirt_version=request.kubevirt_version)
+    provider = _own_provider(request)
     provider.up(progress)
     try:
-        yield provider.state_directory
+        yield getattr(provider, "state_directory", None)
     finally:
         if request.keep_on_failure and any(statuses):
-            progress("the sandbox stays up; end it with `binding-conformance down`")
+            progress(f"the cluster stays up; end it with `binding-conformance down --cluster {request.cluster}`")
         else:
             provider.down()
+
+
+def _own_provider(request: Request) -> Provider:
+    if request.cluster == "kind":
+        from conformance.cluster.kind import KindProvider
+
+        return KindProvider(_kind_options(request), data_root(), request.report_dir / "cluster-logs")
+    from conformance.cluster.sandbox import SandboxProvider
+
+    return SandboxProvider(detach=request.keep_on_failure, kubevirt_version=request.kubevirt_version)
+
+
+def _kind_options(request: Request) -> KindOptions:
+    versions = {"kubevirt_version": request.kubevirt_version, "kubernetes_version": request.kubernetes_version}
+    return KindOptions.parse(request.kind, **versions)
 
 
 def _command(
@@ -120,6 +142,7 @@ def _command(
         "--cluster": request.cluster,
         "--kubeconfig": request.kubeconfig or "",
         "--kubevirt-version": request.kubevirt_version,
+        "--kubernetes-version": request.kubernetes_version,
         "--profile": request.profile,
         "--report-dir": directory,
         "--timeout-factor": request.timeout_factor,
@@ -133,6 +156,7 @@ def _command(
     command += ["-o", "addopts=", "--strict-markers", "--tb=short", "-p", "no:cacheprovider"]
     command += [f"{name}={value}" for name, value in options.items() if value != ""]
     command += [f"--requirement={requirement}" for requirement in requirements]
+    command += [f"--kind={word}" for word in request.kind]
     command += ["--keep-on-failure"] if request.keep_on_failure else []
     command += ["--node-access"] if request.node_access else []
     return command + (["-n", str(request.workers)] if request.workers > 1 else [])

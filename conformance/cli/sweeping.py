@@ -6,6 +6,7 @@ from pathlib import Path
 
 from conformance.access.logins import Connections
 from conformance.cluster.install import undo
+from conformance.cluster.kind import sweep_clusters
 from conformance.cluster.provider import Progress
 from conformance.cluster.rundir import RunDirectory, RunInfo, all_runs, is_alive
 from conformance.kube.errors import KubeError
@@ -23,7 +24,7 @@ def sweep_all(progress: Progress) -> list[str]:
             progress(f"run {directory.id} is under way (process {info.pid}): left alone")
             continue
         problems += _sweep_run(directory, info, progress)
-    for removed in sweep():
+    for removed in (*sweep(), *sweep_clusters()):
         progress(f"removed {removed}")
     return problems
 
@@ -38,8 +39,8 @@ def forget_runs(kubeconfig: Path) -> None:
 
 def _sweep_run(directory: RunDirectory, info: RunInfo | None, progress: Progress) -> list[str]:
     open_records = directory.ledger("sweep").open_records()
-    if info is None or not open_records or (info.mode == "sandbox" and not Path(info.kubeconfig).exists()):
-        directory.remove()  # it made nothing, or its sandbox took everything with it
+    if info is None or not open_records or (info.mode != "kubeconfig" and not Path(info.kubeconfig).exists()):
+        directory.remove()  # it made nothing, or its cluster took everything with it
         return []
     progress(f"run {directory.id} on {info.kubeconfig}: undoing {len(open_records)} things")
     connections = Connections(info.logins(), directory.ledger)
@@ -47,7 +48,7 @@ def _sweep_run(directory: RunDirectory, info: RunInfo | None, progress: Progress
         connections.installer.versions()
         undone = undo(lambda record: connections.of(record, info.namespaces), directory.ledger("sweep"), Timeouts())
     except KubeError as error:
-        if info.mode == "sandbox":
+        if info.mode != "kubeconfig":
             directory.remove()
             return []
         return [f"run {directory.id}: {error}"]

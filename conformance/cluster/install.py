@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from conformance.cluster.likeness import difference
 from conformance.cluster.provider import Progress, Provider
+from conformance.cluster.readiness import READY
 from conformance.cluster.rundir import RUN_LABEL
 from conformance.kube.cluster import Cluster
 from conformance.kube.errors import KubeError, WaitError
 from conformance.kube.ledger import Ledger, Record, Undone, undo_all
-from conformance.kube.manifest import CRD, DAEMON_SET, DEPLOYMENT, NAMESPACE, POD, Kind, Manifest, Ref, dig, is_true
+from conformance.kube.manifest import CRD, NAMESPACE, POD, Kind, Manifest, Ref, dig
 from conformance.kube.outcome import EnvironmentFault
 from conformance.kube.pods import pod_logs
 from conformance.kube.registration import UNDO, Registration, undo_registration
@@ -91,7 +92,7 @@ class Installation:
         return True
 
     def _wait_ready(self, ref: Ref, progress: Progress) -> None:
-        ready = _READY.get(ref.kind)
+        ready = READY.get(ref.kind)
         if ready is None:
             return
         progress(f"waiting for {ref}")
@@ -149,19 +150,3 @@ def undo(by: Callable[[Record], Cluster], ledger: Ledger, timeouts: Timeouts) ->
             wait_gone(by(record), record.ref, left)
 
     return undo_all(ledger, by, {UNDO: undo_registration}, gone)
-
-
-def daemon_set_ready(seen: Manifest) -> bool:
-    """Whether a DaemonSet has a ready pod on every node that it wants one on."""
-    status = dig(seen, "status", default={})
-    wanted = status.get("desiredNumberScheduled", 0)
-    observed = status.get("observedGeneration", 0) >= dig(seen, "metadata", "generation", default=0)
-    return bool(observed and wanted > 0 and status.get("numberReady", 0) >= wanted)
-
-
-_READY: dict[Kind, Callable[[Manifest], bool]] = {
-    DAEMON_SET: daemon_set_ready,
-    DEPLOYMENT: lambda seen: is_true(seen, "Available"),
-    CRD: lambda seen: is_true(seen, "Established"),
-    POD: lambda seen: is_true(seen, "Ready"),
-}

@@ -19,6 +19,13 @@ class KubeconfigProvider:
     def __init__(self, kubeconfig: Path, context: str | None = None) -> None:
         self._kubeconfig, self._context = kubeconfig, context
 
+    @property
+    def owned(self) -> bool:
+        return False
+
+    def export_logs(self, directory: Path) -> None:
+        """Nothing: the nodes are not ours to look into."""
+
     def up(self, progress: Progress) -> Path:
         """Check that the cluster answers and has a KubeVirt."""
         progress(f"connecting to the cluster of {self._kubeconfig}")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from conformance.kube.outcome import EnvironmentFault
 from conformance.model import Binding
 
-Mode = Literal["sandbox", "kubeconfig"]
-MODES: tuple[Mode, ...] = ("sandbox", "kubeconfig")
+Mode = Literal["sandbox", "kind", "kubeconfig"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 
 # Tells the user what is being done now; one short line.
 Progress = Callable[[str], None]
@@ -32,6 +32,15 @@ class Provider(Protocol):
 
     def load_artifacts(self, binding: Binding) -> None:
         """Give the nodes what the binding's definition brings for clusters without a registry."""
+        ...
+
+    @property
+    def owned(self) -> bool:
+        """Whether :meth:`down` takes the whole cluster away, with everything on it."""
+        ...
+
+    def export_logs(self, directory: Path) -> None:
+        """Save what the nodes can tell of a run that went wrong; nothing where they are not ours to look into."""
         ...
 
     def nodes(self) -> list[str]:

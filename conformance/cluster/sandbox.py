@@ -26,6 +26,14 @@ class SandboxProvider:
         self._running: daemon.RunningSandbox | None = None
 
     @property
+    def owned(self) -> bool:
+        """Whether :meth:`down` takes the whole sandbox away."""
+        return self._attach_to is None
+
+    def export_logs(self, directory: Path) -> None:
+        """Nothing: what a check needs of the sandbox is in its own evidence."""
+
+    @property
     def state_directory(self) -> Path:
         """Where the sandbox keeps its state."""
         return self._attach_to or default_state_dir()

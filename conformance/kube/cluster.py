@@ -109,10 +109,8 @@ class Cluster:
         return self._requests.plural(kind)
 
     def nodes(self) -> tuple[str, ...]:
-        """The names of the schedulable nodes, sorted."""
-        return tuple(
-            sorted(n["metadata"]["name"] for n in self.list(NODE).items if not dig(n, "spec", "unschedulable"))
-        )
+        """The names of the nodes that ordinary pods may run on, sorted: neither cordoned nor tainted against them."""
+        return tuple(sorted(node["metadata"]["name"] for node in self.list(NODE).items if _schedulable(node)))
 
     # -- read -----------------------------------------------------------------------------------------------------
 
@@ -311,6 +309,11 @@ def namespace_manifest(name: str, labels: Mapping[str, str]) -> Manifest:
     """A Namespace in which virt-launcher pods may run (Pod Security ``privileged``)."""
     enforced = {"pod-security.kubernetes.io/enforce": "privileged", **labels}
     return {**_typed(NAMESPACE), "metadata": {"name": name, "labels": enforced}}
+
+
+def _schedulable(node: Manifest) -> bool:
+    effects = {taint.get("effect") for taint in dig(node, "spec", "taints", default=[])}
+    return not dig(node, "spec", "unschedulable") and not effects & {"NoSchedule", "NoExecute"}
 
 
 def _typed(kind: Kind) -> Manifest:

@@ -82,6 +82,10 @@ class Timeouts:
     controllers_see_change: Timeout = Timeout(
         30, Limit.PATIENCE, "virt-controller and virt-handler notice a change of the KubeVirt CR"
     )
+    nodes_ready: Timeout = Timeout(300, Limit.PATIENCE, "the nodes of a new cluster are Ready and it resolves names")
+    component_ready: Timeout = Timeout(
+        900, Limit.PATIENCE, "Multus or KubeVirt has pulled its images and is ready on every node"
+    )
     pod_running: Timeout = Timeout(
         120, Limit.PATIENCE, "a client pod is scheduled, its image pulled and its container ready"
     )

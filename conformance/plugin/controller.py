@@ -42,6 +42,7 @@ class ControllerSession(ItemHooks):
         self._provisioning: Provisioning | None = None
         self._leftovers: list[str] = []
         self._kept = ""
+        self._remark = ""
 
     # -- before the checks ----------------------------------------------------------------------------------------
 
@@ -142,6 +143,8 @@ class ControllerSession(ItemHooks):
             status = exit_status(report)
             others_failed = exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
             session.exitstatus = max(status, ENVIRONMENT) if others_failed and status != 1 else status
+            if status and self._provisioning is not None:
+                self._remark = self._provisioning.save_logs()
             if self.settings.keep_on_failure and status and self._provisioning is not None:
                 self._kept = self._provisioning.keep()
         self._clean_up()
@@ -152,6 +155,8 @@ class ControllerSession(ItemHooks):
             return
         print_table(self.results.report(self.checks))
         self._terminal.line(f"report: {self.settings.report_dir}")
+        if self._remark:
+            self._terminal.line(self._remark)
         if self._kept:
             self._terminal.line(self._kept)
         for leftover in self._leftovers:

@@ -23,6 +23,7 @@ from conformance.kube.outcome import EnvironmentFault
 from conformance.kube.registry import Registry, find_kubevirt, find_registry
 from conformance.kube.timeouts import Timeouts
 from conformance.model import Binding
+from conformance.plugin.paths import data_root
 from conformance.plugin.run import Handoff
 from conformance.plugin.settings import Settings
 from conformance.site import load_site
@@ -35,6 +36,10 @@ def make_provider(settings: Settings) -> Provider:
     """The provider the user chose."""
     if settings.mode == "kubeconfig":
         return KubeconfigProvider(_kubeconfig(settings), settings.context)
+    if settings.mode == "kind":
+        from conformance.cluster.kind import KindProvider  # only where a cluster is to be made
+
+        return KindProvider(settings.kind, data_root(), settings.report_dir / "cluster-logs")
     from conformance.cluster.sandbox import SandboxProvider  # only where a sandbox is wanted
 
     return SandboxProvider(
@@ -169,10 +174,19 @@ class Provisioning:
         except Forbidden:  # an account that may not look into other namespaces
             return ""
 
+    def save_logs(self) -> str:
+        """What the nodes can tell of a run that went wrong, into the report; a remark when they cannot be had."""
+        directory = self._settings.report_dir / "cluster-logs"
+        try:
+            self._provider.export_logs(directory)
+        except EnvironmentFault as error:
+            return f"no logs of the nodes: {error}"
+        return f"logs of the nodes: {directory}" if directory.is_dir() else ""
+
     def keep(self) -> str:
         """Leave everything as it is; the text says how to look at it and how to undo it."""
         kubeconfig = self._connections.logins.installer.kubeconfig if self._connections else "(none)"
-        end = "down" if self._owns_cluster else "sweep"
+        end = "down" if self._provider.owned else "sweep"
         return f"kept for inspection: kubeconfig {kubeconfig}; end it with `binding-conformance {end}`"
 
     def down(self) -> list[str]:
@@ -180,7 +194,7 @@ class Provisioning:
         problems: list[str] = []
         if self._connections is not None and self._directory is not None:
             self._progress("cleaning up")
-            if not self._owns_cluster:  # one of our own takes everything with it
+            if not self._provider.owned:  # one of our own takes everything with it
                 problems = self._undo(self._connections, self._directory)
             self._connections.close()
             self._connections = None
@@ -190,11 +204,6 @@ class Provisioning:
             self._directory.remove()
             self._directory = None
         return problems
-
-    @property
-    def _owns_cluster(self) -> bool:
-        """Whether the cluster is the run's own and goes with it."""
-        return self._settings.mode == "sandbox" and self._settings.sandbox is None
 
     def _undo(self, connections: Connections, directory: RunDirectory) -> list[str]:
         def by(record: Record) -> Cluster:

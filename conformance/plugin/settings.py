@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
+from conformance.cluster.kindconfig import KindOptions
 from conformance.cluster.provider import MODES, Mode
+from conformance.model import ModelError
 from conformance.model.registration import NadReference
 
 DEFAULT_REPORT_DIR = "out/report"
@@ -38,6 +39,7 @@ class Settings:
     node_access: bool = False
     workers: int = 0
     secondary_network: str = ""
+    kind: KindOptions = field(default_factory=KindOptions)
 
     @property
     def active(self) -> bool:
@@ -55,7 +57,8 @@ _OPTIONS: tuple[tuple[str, str, str], ...] = (
     ("kubeconfig", "", "kubeconfig of the cluster, for --cluster kubeconfig (default: $KUBECONFIG, ~/.kube/config)"),
     ("kube-context", "", "context of that kubeconfig (default: its current one)"),
     ("sandbox-state", "", "state directory of a sandbox that `binding-conformance up` has brought up"),
-    ("kubevirt-version", "", "KubeVirt release the sandbox stands for (default: its newest)"),
+    ("kubevirt-version", "", "KubeVirt release that the sandbox stands for, or that kind gets (default: the newest)"),
+    ("kubernetes-version", "", "Kubernetes release of the nodes of --cluster kind (default: the newest)"),
     ("profile", "all", "judge only this profile: core, extended, all, or the name of a capability"),
     ("report-dir", DEFAULT_REPORT_DIR, f"directory of the report (default: {DEFAULT_REPORT_DIR})"),
     ("site", "", "site file with the local facts of the cluster"),
@@ -79,6 +82,9 @@ def add_options(parser: pytest.Parser) -> None:
         help="judge only this requirement (may be repeated)",
     )
     parser.addini(_dest("requirement"), "judge only these requirements", type="args", default=[])
+    kind = "option of --cluster kind, NAME=VALUE (may be repeated): name, engine, ip-family, multus, bundle, ..."
+    group.addoption("--kind", dest=_dest("kind"), action="append", default=None, metavar="NAME=VALUE", help=kind)
+    parser.addini(_dest("kind"), kind, type="args", default=[])
     keep = "leave the cluster and the binding in place when a check did not pass"
     group.addoption("--keep-on-failure", dest=_dest("keep-on-failure"), action="store_true", default=None, help=keep)
     parser.addini(_dest("keep-on-failure"), keep, type="bool", default=False)
@@ -89,9 +95,7 @@ def add_options(parser: pytest.Parser) -> None:
 
 def read_settings(config: pytest.Config) -> Settings:
     """The settings of a session. Raises pytest.UsageError for a value that cannot be."""
-    mode = str(_value(config, "cluster"))
-    if mode not in get_args(Mode):
-        raise pytest.UsageError(f"--cluster {mode}: not one of {', '.join(MODES)}")
+    mode = _mode(str(_value(config, "cluster")))
     try:
         factor = float(str(_value(config, "timeout-factor")))
     except ValueError:
@@ -100,7 +104,7 @@ def read_settings(config: pytest.Config) -> Settings:
         raise pytest.UsageError(f"--timeout-factor {_value(config, 'timeout-factor')}: give a positive number")
     return Settings(
         binding=str(_value(config, "binding")),
-        mode="sandbox" if mode == "sandbox" else "kubeconfig",
+        mode=mode,
         kubeconfig=_path(config, "kubeconfig"),
         context=str(_value(config, "kube-context")) or None,
         sandbox=_path(config, "sandbox-state"),
@@ -114,7 +118,27 @@ def read_settings(config: pytest.Config) -> Settings:
         node_access=bool(_value(config, "node-access")),
         workers=_workers(config),
         secondary_network=_network(config),
+        kind=_kind_options(config),
     )
+
+
+def _mode(given: str) -> Mode:
+    for mode in MODES:
+        if mode == given:
+            return mode
+    raise pytest.UsageError(f"--cluster {given}: not one of {', '.join(MODES)}")
+
+
+def _kind_options(config: pytest.Config) -> KindOptions:
+    words = _value(config, "kind")
+    try:
+        return KindOptions.parse(
+            [str(word) for word in words] if isinstance(words, list) else [],
+            kubevirt_version=str(_value(config, "kubevirt-version")),
+            kubernetes_version=str(_value(config, "kubernetes-version")),
+        )
+    except ModelError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def _workers(config: pytest.Config) -> int:

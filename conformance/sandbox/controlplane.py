@@ -44,6 +44,7 @@ from conformance.sandbox.kubernetes.scheduler import Scheduler
 from conformance.sandbox.kubernetes.status import answer_status_errors
 from conformance.sandbox.kubevirt.admission import VERSION_VARIABLE
 from conformance.sandbox.kubevirt.agent import HandlerContext
+from conformance.sandbox.kubevirt.evacuation import EvacuationController
 from conformance.sandbox.kubevirt.facts import NEWEST, facts_for
 from conformance.sandbox.kubevirt.handler import VirtHandler
 from conformance.sandbox.kubevirt.migrations import MigrationController
@@ -171,6 +172,7 @@ class ControlPlane:
             MigrationController(
                 self._client, informers[MIGRATIONS], vmis, pods, informers[KUBEVIRTS], template
             ).controller,
+            EvacuationController(self._client, nodes, vmis, informers[MIGRATIONS], self._facts).controller,
             *(kubelet.controller for kubelet in kubelets.values()),
             *(handler.controller for handler in handlers.values()),
         ]

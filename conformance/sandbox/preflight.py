@@ -12,9 +12,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
+from conformance.host.finding import Finding
 from conformance.sandbox.network import syscalls
 from conformance.sandbox.roots import NEEDED_BYTES, node_root
 
@@ -60,22 +60,6 @@ _TRIALS = (
     ),
 )
 _DUMMY_TRIAL = ("dummy", "ip link add kbc0 type dummy", "modprobe dummy")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
-
-    `required` tells an obstacle from a remark: without it the sandbox works, with less. `fix` is a command or an
-    advice, empty when `ok`; `packages` are the Debian packages that would help.
-    """
-
-    name: str
-    ok: bool
-    detail: str
-    fix: str = ""
-    required: bool = True
-    packages: tuple[str, ...] = ()
 
 
 class InstallError(Exception):

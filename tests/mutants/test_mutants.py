@@ -27,8 +27,12 @@ SLOW = {
     "managedtap-target-without-dhcp",
     "managedtap-wrong-address",
     "passt-hook-error",
+    "passt-vhostuser-private-memory",
+    "passt-vhostuser-refresh",
     "passt-wrong-alias",
 }
+# Core passt leaves the guest the MTU of 65520 that passt offers, whatever the pod's is; seen on a real v1.9.0 too.
+EXPLAINED = {"passt-core": ["MTU-001"]}
 
 
 def parameters(definitions: list[Path]) -> list[ParameterSet]:
@@ -73,10 +77,11 @@ def test_a_mutant_is_caught_by_exactly_the_requirements_it_names(
 @pytest.mark.parametrize("definition", parameters(SOUND))
 def test_a_sound_binding_is_conformant(definition: Path, sandbox: Path, tmp_path: Path) -> None:
     status, report = judge(definition, sandbox, tmp_path, "1")
-    assert ids(report, Verdict.NON_CONFORMANT) == [], explain(report)
+    explained = EXPLAINED.get(definition.stem, [])
+    assert ids(report, Verdict.NON_CONFORMANT) == explained, explain(report)
     assert ids(report, Verdict.INCONCLUSIVE) == [], explain(report)
     assert len(ids(report, Verdict.CONFORMANT)) >= 11
-    assert status == 0
+    assert status == (1 if explained else 0)
 
 
 def test_the_slow_ones_are_mutants() -> None:

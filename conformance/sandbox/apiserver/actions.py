@@ -71,6 +71,7 @@ class Actions:
                 user=options.user,
                 lookup=self._operations.lookup,
                 warnings=options.warnings,
+                amend=self._operations.amend,
             )
         )
         wanted = _section(body, "deleteOptions")

@@ -22,6 +22,8 @@ from conformance.sandbox.apiserver.errors import Cause, KubeObject, StatusError
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
 Lookup = Callable[[str, str, str, str], KubeObject | None]
 """`lookup(group, plural, namespace, name)`: the stored object or None; namespace is "" for cluster-wide kinds."""
+Amend = Callable[[str, str, str, str, KubeObject], None]
+"""`amend(group, plural, namespace, name, patch)`: a webhook's own write to another object, as a merge patch."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class AdmissionRequest:
     user: User
     lookup: Lookup
     warnings: list[str] = field(default_factory=list)
+    amend: Amend = lambda *_: None
 
 
 class AdmissionDeniedError(Exception):

@@ -17,8 +17,9 @@ from conformance.sandbox.apiserver.crds import CrdRules
 from conformance.sandbox.apiserver.errors import Cause, KubeObject, StatusError, bad_request
 from conformance.sandbox.apiserver.kinds import CRDS, NAMESPACES, PLAIN, KindRules, built_in_rules
 from conformance.sandbox.apiserver.metadata import decode_metadata, metadata_causes, now, timestamp
-from conformance.sandbox.apiserver.options import FOREGROUND, DeleteOptions, WriteOptions, private_copy
+from conformance.sandbox.apiserver.options import FOREGROUND, INTERNAL, DeleteOptions, WriteOptions, private_copy
 from conformance.sandbox.apiserver.ownership import Manager, flatten, managers_of, record, take_over
+from conformance.sandbox.apiserver.patch import merge_patch
 from conformance.sandbox.apiserver.resources import Registry, Resource, ResourceKey
 from conformance.sandbox.apiserver.store import Store
 
@@ -319,6 +320,7 @@ class Operations:
             user=options.user,
             lookup=self.lookup,
             warnings=options.warnings,
+            amend=self.amend,
         )
         admitted = self.review(request)
         if obj is None:
@@ -344,6 +346,13 @@ class Operations:
     def lookup(self, group: str, plural: str, namespace: str, name: str) -> KubeObject | None:
         """The stored object or None."""
         return self.store.get((group, plural), namespace, name)
+
+    def amend(self, group: str, plural: str, namespace: str, name: str, patch: KubeObject) -> None:
+        """Merge a patch into a stored object in the name of an admission webhook. An absent object is left alone."""
+        resource, stored = self.registry.by_key((group, plural)), self.lookup(group, plural, namespace, name)
+        if resource is not None and stored is not None:
+            changed = merge_patch(private_copy(stored), patch)
+            self.update(resource, stored, changed, INTERNAL)
 
 
 def _without(obj: Mapping[str, Any], *keys: str) -> KubeObject:

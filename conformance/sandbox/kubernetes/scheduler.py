@@ -1,4 +1,4 @@
-"""The scheduler: node selectors, node and pod affinity, node conditions, fewest pods first."""
+"""The scheduler: node selectors, taints, node and pod affinity, fewest pods first."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder, timestamp
 
 _RETRY_SECONDS: Final = 1.0
+_CORDONED: Final = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 
 
 class Scheduler:
@@ -66,7 +67,8 @@ class Scheduler:
 
     def _fits(self, pod: Object, node: Object) -> bool:
         spec, labels = pod["spec"], node["metadata"].get("labels", {})
-        if node.get("spec", {}).get("unschedulable"):
+        tolerations = spec.get("tolerations") or []
+        if any(not any(_tolerates(entry, taint) for entry in tolerations) for taint in _taints(node)):
             return False
         if any(labels.get(name) != value for name, value in (spec.get("nodeSelector") or {}).items()):
             return False
@@ -118,6 +120,21 @@ def _number(quantity: object) -> int:
 
 def _key(pod: Object) -> Key:
     return Key(pod["metadata"]["namespace"], pod["metadata"]["name"])
+
+
+def _taints(node: Object) -> list[Object]:
+    """What keeps pods away from a node; a cordoned one has a taint of its own."""
+    spec = node.get("spec", {})
+    taints = [taint for taint in spec.get("taints") or [] if taint["effect"] in ("NoSchedule", "NoExecute")]
+    return taints + ([_CORDONED] if spec.get("unschedulable") and _CORDONED not in taints else [])
+
+
+def _tolerates(toleration: Object, taint: Object) -> bool:
+    if toleration.get("effect") not in (None, "", taint["effect"]):
+        return False
+    if toleration.get("operator", "Equal") == "Exists":
+        return toleration.get("key") in (None, "", taint["key"])
+    return bool(toleration.get("key") == taint["key"] and toleration.get("value", "") == taint.get("value", ""))
 
 
 def _selects(selector: Object, obj: Object) -> bool:

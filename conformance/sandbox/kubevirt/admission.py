@@ -116,17 +116,29 @@ def _refuse_migration(message: str) -> None:
 
 def _intercept_eviction(request: AdmissionRequest) -> None:
     """Launcher pods of VMIs that ask for live migration are not evicted but moved, or kept."""
-    pod = request.lookup("", "pods", request.namespace, request.name)
-    owners = (pod or {}).get("metadata", {}).get("ownerReferences") or []
+    pod = request.lookup("", "pods", request.namespace, request.name) or {}
+    owners = pod.get("metadata", {}).get("ownerReferences") or []
     owner = next((ref["name"] for ref in owners if ref["kind"] == "VirtualMachineInstance"), None)
     vmi = request.lookup("kubevirt.io", "virtualmachineinstances", request.namespace, owner) if owner else None
-    if vmi is None or vmi["spec"].get("evictionStrategy") not in ("LiveMigrate", "LiveMigrateIfPossible"):
+    if vmi is None or pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
         return
-    if not conditions.is_true(vmi, "LiveMigratable"):
-        if vmi["spec"]["evictionStrategy"] == "LiveMigrateIfPossible":
-            return
-        message = f"VMI {owner} is configured with an eviction strategy but is not live-migratable"
-        raise AdmissionDenied(429, f'admission webhook "{_EVICTION_WEBHOOK}" denied the request: {message}')
+    strategy, migratable = vmi["spec"].get("evictionStrategy"), conditions.is_true(vmi, "LiveMigratable")
+    if strategy == "LiveMigrate" and not migratable:
+        _refuse_eviction(f"VMI {owner} is configured with an eviction strategy but is not live-migratable")
+    if strategy not in ("LiveMigrate", "LiveMigrateIfPossible") or not migratable:
+        return
+    node = pod["spec"].get("nodeName")
+    if vmi["status"].get("nodeName") != node:
+        _refuse_eviction("Eviction request for target Pod")
+    if not request.dry_run and vmi["status"].get("evacuationNodeName") != node:
+        patch = {"status": {"evacuationNodeName": node}}
+        request.amend("kubevirt.io", "virtualmachineinstances", request.namespace, str(owner), patch)
+    _refuse_eviction(f'Eviction triggered evacuation of VMI "{request.namespace}/{owner}"')
+
+
+def _refuse_eviction(message: str) -> None:
+    """A webhook's 429 carries no reason."""
+    raise AdmissionDenied(429, f'admission webhook "{_EVICTION_WEBHOOK}" denied the request: {message}', reason="")
 
 
 _HANDLERS: Final[dict[str, Callable[[AdmissionRequest, Object], None]]] = {

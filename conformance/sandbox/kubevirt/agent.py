@@ -19,6 +19,7 @@ from conformance.sandbox.kubevirt.vmistatus import interface_status, put_migrata
 from conformance.sandbox.launcher import compute
 from conformance.sandbox.launcher.container import Container
 from conformance.sandbox.launcher.launcher import Launcher
+from conformance.sandbox.launcher.links import DomainInterface
 from conformance.sandbox.launcher.netpod import setup_pod_network
 from conformance.sandbox.launcher.podinterfaces import PodInterfaces
 
@@ -38,10 +39,14 @@ class Session:
     collected: bool = False
     prepared: bool = False
     domain_up: bool = False
+    unfinished: bool = False
+    """The domain has arrived and its migration cannot be finalised."""
+    aborting: bool = False
     ending: bool = False
     failures: int = 0
     outgoing: asyncio.Task[None] | None = None
-    link_states: dict[str, bool] = field(default_factory=dict)
+    reported: tuple[str, tuple[DomainInterface, ...]] | None = None
+    """The VMI's resource version and the domain's interfaces at the last report."""
 
     def next_delay(self) -> float:
         self.failures += 1

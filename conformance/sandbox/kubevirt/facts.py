@@ -43,6 +43,8 @@ class VersionFacts(BaseModel):
     pod_interface_name: bool
     link_state_status: bool
     command_socket_seconds: float
+    evacuation_priority: str | None
+    link_refreshes: int
     link_refresh_seconds: float | None
 
 

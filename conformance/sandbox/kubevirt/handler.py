@@ -6,6 +6,7 @@ run on its own node only. Order of steps, conditions and events as recorded on v
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Final
 
@@ -72,6 +73,8 @@ class VirtHandler(NodeAgent):
             if session.outgoing is not None and not session.outgoing.done():
                 return None  # its end brings the next reconcile
             return await self._leave(vmi, session)
+        if self._mover.was_rejected(vmi, pod):
+            await self.end_launcher(session)
         return None
 
     async def _start(self, vmi: Object, session: Session) -> float | None:
@@ -112,11 +115,21 @@ class VirtHandler(NodeAgent):
             await self._ended(vmi, session)
             return None
         await self._sync_links(vmi, session)
-        await self.report(vmi, session)
+        await self._report_changes(vmi, session)
         if await self._lacks_secondary(vmi, session):
             await self.sync_failed(vmi, _LOST_INTERFACE)
             return session.next_delay()
         return _POLL_SECONDS
+
+    async def _report_changes(self, vmi: Object, session: Session) -> None:
+        """Report once per change of the VMI or its domain, as virt-handler does.
+
+        So a change of the registrations alone, after which LiveMigratable would turn, is not noticed.
+        """
+        seen = (vmi["metadata"]["resourceVersion"], tuple(await session.launcher.interfaces()))
+        if session.reported != seen:
+            await self.report(vmi, session)
+            session.reported = seen
 
     async def _lacks_secondary(self, vmi: Object, session: Session) -> bool:
         """Whether a secondary network's interface is not in the domain: KubeVirt then tries to plug it, in vain."""
@@ -141,22 +154,32 @@ class VirtHandler(NodeAgent):
         await self.end_launcher(session)
 
     async def _stop(self, vmi: Object, session: Session) -> float | None:
+        """End what runs in this launcher. A pod that the VMI does not live in (a target, say) ends without a word."""
         session.ending = True
         if session.outgoing is not None:
             session.outgoing.cancel()
-        forced = False
         if session.domain_up:
-            await self.events.normal(vmi, "ShuttingDown", "Signaled Graceful Shutdown")
-            grace = float(vmi["spec"].get("terminationGracePeriodSeconds", 30))
-            forced = not await session.launcher.shutdown(grace)
-            await self.events.normal(vmi, "Deleted", "VirtualMachineInstance stopping")
-            await self.events.normal(vmi, "Deleted", "Signaled Deletion")
+            await (self._kill(vmi, session) if session.unfinished else self._shut_down(vmi, session))
         await self.end_launcher(session)
-        if vmi.get("status", {}).get("phase") == "Running":
-            await self.update(vmi, lambda obj: _finish(obj, forced))
-            if forced:
-                await self.events.warning(vmi, "Stopped", "The VirtualMachineInstance crashed.")
         return None
+
+    async def _shut_down(self, vmi: Object, session: Session) -> None:
+        with contextlib.suppress(LauncherError):
+            await self.report(vmi, session)
+        await self.events.normal(vmi, "ShuttingDown", "Signaled Graceful Shutdown")
+        grace = float(vmi["spec"].get("terminationGracePeriodSeconds", 30))
+        forced = not await session.launcher.shutdown(grace)
+        await self.events.normal(vmi, "Deleted", "VirtualMachineInstance stopping")
+        await self.update(vmi, lambda obj: _finish(obj, forced))
+        if forced and vmi["status"].get("phase") == "Running":
+            await self.events.warning(vmi, "Stopped", "The VirtualMachineInstance crashed.")
+        await self.events.normal(vmi, "Deleted", "Signaled Deletion")
+
+    async def _kill(self, vmi: Object, session: Session) -> None:
+        """While a migration cannot be finalised virt-handler gets no further: the pod's end ends the VM."""
+        await session.launcher.destroy()
+        await self.update(vmi, _lose_addresses)
+        await self.update(vmi, lambda obj: _finish(obj, True))
 
     async def _leave(self, vmi: Object, session: Session) -> float | None:
         """The source of a finished migration: the domain has gone, its launcher ends."""
@@ -180,8 +203,13 @@ class VirtHandler(NodeAgent):
 
 
 def _finish(vmi: Object, forced: bool) -> None:
-    """A domain that had to be destroyed counts as a crash; addresses leave the status with it."""
-    conditions.enter_phase(vmi, "Failed" if forced else "Succeeded")
+    """A running domain that had to be destroyed counts as a crash; addresses leave the status with it."""
+    if vmi["status"].get("phase") == "Running":
+        conditions.enter_phase(vmi, "Failed" if forced else "Succeeded")
+    _lose_addresses(vmi)
+
+
+def _lose_addresses(vmi: Object) -> None:
     for entry in vmi["status"].get("interfaces") or []:
         entry.pop("ipAddress", None)
         entry.pop("ipAddresses", None)

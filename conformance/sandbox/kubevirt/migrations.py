@@ -32,7 +32,10 @@ CONFIGURATION: Final[Object] = {
     "utilityVolumesTimeout": 150,
 }
 _FINAL: Final = ("Succeeded", "Failed")
+_BEFORE_HAND_OVER: Final = ("", "Pending", "Scheduling", "Scheduled")
 _RETRY_SECONDS: Final = 1.0
+_TARGET_LOST: Final = "Migration failed because target pod shutdown during migration"
+_ABORT_REQUESTED: Final = "migrationAbortRequested"
 
 
 class MigrationController:
@@ -80,10 +83,10 @@ class MigrationController:
         phase = migration.get("status", {}).get("phase", "")
         if phase in _FINAL:
             return await self._finish(migration, vmi)
-        if vmi is None or vmi["metadata"].get("deletionTimestamp") or vmi["status"].get("phase") in _FINAL:
+        if vmi is None or vmi["status"].get("phase") in _FINAL:
             return await self._fail(migration, vmi, "Migration failed vmi shutdown during migration.")
-        if migration["metadata"].get("deletionTimestamp") and phase in ("", "Pending", "Scheduling", "Scheduled"):
-            return await self._fail(migration, vmi, "Migration failed due to being canceled")
+        if migration["metadata"].get("deletionTimestamp") and phase in _BEFORE_HAND_OVER:
+            return await self._cancel(migration, vmi)
         step = {"": self._start, "Pending": self._create_target, "Scheduling": self._await_target}.get(phase)
         if step is not None:
             return await step(migration, vmi)
@@ -102,6 +105,7 @@ class MigrationController:
         if target is None:
             if not await self._may_start(migration, vmi):
                 return _RETRY_SECONDS
+            await self._touch(vmi)
             registered = spec.registrations(next(iter(self._kubevirts), None))
             try:
                 pod = await self._template.render_target(vmi, registered, migration)
@@ -114,13 +118,19 @@ class MigrationController:
         await self._enter(migration, "Scheduling")
         return None
 
+    async def _touch(self, vmi: Object) -> None:
+        """What virt-controller notes on the VMI before every target pod: that its launchers run without root."""
+        meta = vmi["metadata"]
+        patch = {"metadata": {"annotations": {"kubevirt.io/nonroot": "true"}}}
+        await self._client.merge(VMIS, meta["namespace"], meta["name"], patch)
+
     async def _may_start(self, migration: Object, vmi: Object) -> bool:
-        """No other migration of the VMI under way, and no pod left of an earlier one."""
+        """No other migration of the VMI under way, no pod left of an earlier one, and the VMI there to stay."""
         mine = migration["metadata"]["uid"]
         state = vmi["status"].get("migrationState") or {}
         busy = state.get("migrationUid") not in (None, mine) and not (state.get("completed") or state.get("failed"))
         living = [p for p in pods_of(self._pods, vmi) if p.get("status", {}).get("phase") not in _FINAL]
-        return not busy and len(living) <= 1 and conditions.is_true(vmi, "LiveMigratable")
+        return not busy and len(living) <= 1 and not vmi["metadata"].get("deletionTimestamp")
 
     def _target(self, migration: Object) -> Object | None:
         uid = migration["metadata"]["uid"]
@@ -130,7 +140,7 @@ class MigrationController:
     async def _await_target(self, migration: Object, vmi: Object) -> float | None:
         target = self._target(migration)
         if target is None or target["metadata"].get("deletionTimestamp") or _ended(target):
-            return await self._fail(migration, vmi, "Migration failed because target pod shutdown during migration")
+            return await self._fail(migration, vmi, _TARGET_LOST)
         if _containers_ready(target):
             await self._enter(migration, "Scheduled")
         return None
@@ -138,7 +148,7 @@ class MigrationController:
     async def _hand_over(self, migration: Object, vmi: Object) -> float | None:
         target = self._target(migration)
         if target is None or _ended(target):
-            return await self._fail(migration, vmi, "Migration failed because target pod shutdown during migration")
+            return await self._fail(migration, vmi, _TARGET_LOST)
         source = current_pod(self._pods, vmi)
         meta = vmi["metadata"]
 
@@ -167,12 +177,12 @@ class MigrationController:
             return await self._fail(migration, vmi, "Migration failed: superseded")
         phase = migration["status"]["phase"]
         if state.get("failed"):
-            return await self._fail(migration, vmi, state.get("failureReason", ""))
+            return await self._fail(migration, vmi, "source node reported migration failed")
         target = self._target(migration)
         if not state.get("endTimestamp") and (target is None or _ended(target)):
-            return await self._fail(migration, vmi, "Migration failed because target pod shutdown during migration")
+            return await self._fail(migration, vmi, _TARGET_LOST)
         if migration["metadata"].get("deletionTimestamp") and not state.get("abortRequested"):
-            await self._request_abort(vmi)
+            await self._request_abort(migration, vmi)
         if state.get("completed"):
             message = "Source node reported migration succeeded"
             await self._events.normal(migration, "SuccessfulMigration", message)
@@ -183,20 +193,44 @@ class MigrationController:
             await self._enter(migration, "TargetReady")
         return None
 
-    async def _request_abort(self, vmi: Object) -> None:
+    async def _request_abort(self, migration: Object, vmi: Object) -> None:
+        """Leave the word to virt-handler: the domain may be on its way already."""
         meta = vmi["metadata"]
         patch = {"status": {"migrationState": {"abortRequested": True}}}
         await self._client.merge(VMIS, meta["namespace"], meta["name"], patch)
+        message = "Migration is ready to be canceled by virt-handler."
+        await self._events.normal(migration, "SuccessfulAbortMigration", message)
+        await self._note_abort(migration)
+
+    async def _note_abort(self, migration: Object) -> None:
+        meta = migration["metadata"]
+        noted = await self._client.mutate(
+            MIGRATIONS,
+            meta["namespace"],
+            meta["name"],
+            lambda obj: conditions.put(obj, _ABORT_REQUESTED, True),
+            "status",
+        )
+        self._migrations.remember(noted)
+
+    async def _cancel(self, migration: Object, vmi: Object) -> float | None:
+        """A migration deleted before virt-handler knows of it ends with its target pod."""
+        if (target := self._target(migration)) is not None:
+            meta = target["metadata"]
+            await self._client.delete(PODS, meta["namespace"], meta["name"], uid=meta["uid"])
+            message = f"migration canceled and pod {meta['namespace']}/{meta['name']} is deleted"
+            await self._events.normal(migration, "SuccessfulDelete", message)
+        await self._note_abort(migration)
+        return await self._fail(migration, vmi, "Migration failed due to being canceled")
 
     async def _fail(self, migration: Object, vmi: Object | None, message: str) -> float | None:
+        """Enter Failed. The target's pod is left to its virt-handler, which ends the launcher."""
         await self._events.warning(migration, "FailedMigration", message)
         if vmi is not None and not vmi["metadata"].get("deletionTimestamp"):
             await self._mark_failed(migration, vmi, message)
         state = copy.deepcopy((vmi or {}).get("status", {}).get("migrationState") or {})
-        await self._enter(migration, "Failed", {"migrationState": state} if state else None)
-        if (target := self._target(migration)) is not None:
-            meta = target["metadata"]
-            await self._client.delete(PODS, meta["namespace"], meta["name"], uid=meta["uid"])
+        own = state.get("migrationUid") == migration["metadata"]["uid"]
+        await self._enter(migration, "Failed", {"migrationState": state} if own else None)
         return None
 
     async def _mark_failed(self, migration: Object, vmi: Object, message: str) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import Final
 
-from conformance.sandbox.client import Object
+from conformance.sandbox.client import PODS, ApiError, Object
 from conformance.sandbox.controller import Key
 from conformance.sandbox.events import timestamp
 from conformance.sandbox.kubevirt import spec
@@ -17,6 +17,7 @@ from conformance.sandbox.launcher.launcher import Launcher
 log = logging.getLogger(__name__)
 
 _ARRIVAL_POLL_SECONDS: Final = 0.1
+_ABORT_POLL_SECONDS: Final = 0.05
 _DIRECT_PORTS: Final = {"49152": 49152, "49153": 49153, "0": 0}
 _ABORTED: Final = "Live migration has been aborted"
 
@@ -43,6 +44,10 @@ class Mover:
 
     def was_source(self, vmi: Object, pod: Object) -> bool:
         return bool(_state(vmi).get("sourcePod") == pod["metadata"]["name"])
+
+    def was_rejected(self, vmi: Object, pod: Object) -> bool:
+        """Whether this pod was the target of the last migration, which failed."""
+        return bool(_state(vmi).get("failed") and _state(vmi).get("targetPod") == pod["metadata"]["name"])
 
     async def receive(self, vmi: Object, session: Session) -> float | None:
         """The target: prepare once, then wait for the domain to arrive, then finish the migration."""
@@ -89,35 +94,56 @@ class Mover:
         return None
 
     async def _take_over(self, vmi: Object, session: Session) -> None:
-        """The domain runs here now: the VMI moves, its links are refreshed, the migration is completed."""
+        """The domain runs here now: the VMI moves, its links are refreshed, the migration is completed.
+
+        The addresses of this pod reach the VMI last, as recorded.
+        """
         handler, node = self._handler, self._handler.node
+        if _state(vmi).get("endTimestamp") is None:
+            detected = {"targetNodeDomainDetected": True, "targetNodeDomainReadyTimestamp": timestamp()}
+            await handler.update(vmi, lambda obj: obj["status"]["migrationState"].update(detected))
+            await self._mark_ready(session)
+        await handler.events.normal(vmi, "Migrated", f"The VirtualMachineInstance migrated to node {node.name}.")
 
         def arrived(obj: Object) -> None:
-            obj["status"]["migrationState"] |= {
-                "targetNodeDomainDetected": True,
-                "targetNodeDomainReadyTimestamp": timestamp(),
-                "endTimestamp": timestamp(),
-            }
+            obj["status"]["migrationState"].setdefault("endTimestamp", timestamp())
             obj["status"]["nodeName"] = node.name
+            obj["status"].pop("evacuationNodeName", None)
             obj["metadata"].setdefault("labels", {})["kubevirt.io/nodeName"] = node.name
 
         await handler.update(vmi, arrived)
-        await handler.report(vmi, session)
-        await handler.events.normal(vmi, "Migrated", f"The VirtualMachineInstance migrated to node {node.name}.")
         refreshed = spec.refreshed_interfaces(vmi, handler.context.registered())
-        if refreshed and not await self._finalize(vmi, session, refreshed):
-            return
-        await handler.update(vmi, lambda obj: obj["status"]["migrationState"].update(completed=True))
+        session.unfinished = bool(refreshed) and not await self._finalize(vmi, session, refreshed)
+        if not session.unfinished:
+            await handler.update(vmi, lambda obj: obj["status"]["migrationState"].update(completed=True))
+        await handler.report(vmi, session)
         handler.controller.enqueue(Key(vmi["metadata"]["namespace"], vmi["metadata"]["name"]))
 
-    async def _finalize(self, vmi: Object, session: Session, names: list[str]) -> bool:
+    async def _mark_ready(self, session: Session) -> None:
+        ready = timestamp().replace("T", " ").replace("Z", " +0000 UTC")
+        patch = {"metadata": {"annotations": {"kubevirt.io/migration-target-ready-timestamp": ready}}}
+        pod = session.pod.ref
         try:
-            await session.launcher.refresh_links(names)
+            await self._handler.context.client.merge(PODS, pod.namespace, pod.name, patch)
+        except ApiError as error:
+            if not error.not_found:
+                raise
+
+    async def _finalize(self, vmi: Object, session: Session, names: list[str]) -> bool:
+        """Refresh the links, again and again as KubeVirt does since 1.6; every change shows in the status."""
+        handler = self._handler
+
+        async def show() -> None:
+            await handler.report(vmi, session)
+
+        try:
+            for _ in range(handler.context.facts.link_refreshes):
+                await session.launcher.refresh_links(names, show)
         except LauncherError as error:
             message = (
                 f'failed to finalize migration: server error. command FinalizeVirtualMachineMigration failed: "{error}"'
             )
-            await self._handler.events.warning(vmi, "SyncFailed", message)
+            await handler.events.warning(vmi, "SyncFailed", message)
             return False
         return True
 
@@ -126,17 +152,32 @@ class Mover:
         state = _state(vmi)
         if session.outgoing is not None:
             if state.get("abortRequested"):
-                await session.launcher.abort_migration()
+                await self._abort(vmi, session)
             return
-        if not _under_way(vmi) or not state.get("targetNodeAddress") or state.get("endTimestamp"):
+        leaving = _under_way(vmi) and state.get("sourceNode") == self._handler.node.name
+        if not leaving or state.get("endTimestamp"):
+            return
+        if state.get("abortRequested"):
+            await self._failed(vmi, MigrationError(_ABORTED, aborted=True))
             return
         target = self._target_launcher(vmi)
-        if state.get("sourceNode") != self._handler.node.name or target is None:
+        if target is None or not state.get("targetNodeAddress"):
             return
         await self._handler.events.normal(vmi, "Migrating", "VirtualMachineInstance is migrating.")
         started = {"startTimestamp": timestamp(), "mode": "PreCopy"}
         await self._handler.update(vmi, lambda obj: obj["status"]["migrationState"].update(started))
         session.outgoing = asyncio.create_task(self._migrate(vmi, session, target))
+
+    async def _abort(self, vmi: Object, session: Session) -> None:
+        """Abort the outgoing migration; libvirt may not have begun it yet, or it may end first."""
+        if session.aborting:
+            return
+        session.aborting = True
+        await self._handler.events.normal(vmi, "Migrating", "VirtualMachineInstance is aborting migration.")
+        while session.outgoing is not None and not session.outgoing.done():
+            if await session.launcher.abort_migration():
+                break
+            await asyncio.sleep(_ABORT_POLL_SECONDS)
 
     def _target_launcher(self, vmi: Object) -> Launcher | None:
         name = _state(vmi).get("targetPod")
@@ -153,7 +194,7 @@ class Mover:
             session.domain_up = False
         except MigrationError as error:
             await self._failed(vmi, error)
-            session.outgoing = None
+            session.outgoing, session.aborting = None, False
         handler.controller.enqueue(Key(vmi["metadata"]["namespace"], vmi["metadata"]["name"]))
 
     async def _failed(self, vmi: Object, error: MigrationError) -> None:

@@ -17,6 +17,7 @@ _RENDER_RETRY_SECONDS: Final = 3.0
 _NO_POD: Final = "virt-launcher pod has not yet been scheduled"
 _NODE_LABEL: Final = "kubevirt.io/nodeName"
 _FINAL: Final = ("Succeeded", "Failed")
+_EVICTION: Final = "EvictionRequested"
 
 
 def pods_of(pods: Informer, vmi: Object) -> list[Object]:
@@ -141,6 +142,10 @@ class VmiController:
         elif pod.get("status", {}).get("phase") in _FINAL and not _migrated_away(vmi, pod):
             conditions.enter_phase(vmi, "Failed" if status["phase"] != "Running" else "Succeeded")
         _mirror_readiness(vmi, pod)
+        if status.get("evacuationNodeName"):
+            conditions.put(vmi, _EVICTION, True, _EVICTION, "VMI is marked for eviction")
+        else:
+            conditions.drop(vmi, _EVICTION)
 
     def _schedule(self, vmi: Object, pod: Object) -> None:
         status, pod_status = vmi["status"], pod.get("status", {})

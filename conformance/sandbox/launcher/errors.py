@@ -1,5 +1,19 @@
 """Errors of the launcher; each carries the text that KubeVirt shows a user in the same situation."""
 
+from typing import Final
+
+_INTERNAL_ERROR: Final = 1
+_QEMU_DRIVER: Final = 10
+_CODES: Final = {
+    "invalid argument": 8,
+    "Timed out during operation": 68,
+    "Domain not found": 42,
+    "Requested operation is not valid": 55,
+    "Operation not supported": 84,
+    "device not found": 99,
+}
+"""How libvirt begins an error's text, by its code (virErrorNumber)."""
+
 
 class LauncherError(Exception):
     """Root of everything the launcher raises on purpose."""
@@ -59,6 +73,12 @@ class PodNetworkSetupError(LauncherError):
 
 class LibvirtError(LauncherError):
     """A libvirt call failed; the text is libvirt's own, without virsh's `error:` prefixes."""
+
+    @property
+    def go_text(self) -> str:
+        """The error as libvirt's Go binding words it. virsh tells neither number; the code follows from the text."""
+        code = next((number for words, number in _CODES.items() if str(self).startswith(words)), _INTERNAL_ERROR)
+        return f"virError(Code={code}, Domain={_QEMU_DRIVER}, Message='{self}')"
 
 
 class LauncherNotReadyError(LauncherError):

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -199,9 +199,14 @@ class Launcher:
         except LauncherError as error:
             _log.warning("pod %s: Shutdown of the hook sidecars: %s", self.pod.name, error)
 
-    async def refresh_links(self, interface_names: Iterable[str]) -> list[str]:
-        """KubeVirt's link-refresh: down, 100 ms, back. Returns the interfaces found. Raises LibvirtError."""
-        return await links.refresh_links(self.libvirt, self.domain, interface_names)
+    async def refresh_links(
+        self, interface_names: Iterable[str], changed: Callable[[], Awaitable[None]] | None = None
+    ) -> list[str]:
+        """KubeVirt's link-refresh: down, 100 ms, back. Returns the interfaces found. Raises LibvirtError.
+
+        `changed` is called after each change of a link.
+        """
+        return await links.refresh_links(self.libvirt, self.domain, interface_names, changed)
 
     async def set_link_state(self, interface_name: str, up: bool) -> bool:
         """Set one link; False if the domain has no such interface. Raises LibvirtError."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,11 +34,13 @@ def interfaces_of(domain_xml: str) -> list[DomainInterface]:
     return [_describe(element) for element in _elements(domain_xml)]
 
 
-async def refresh_links(libvirt: Libvirt, domain: str, names: Iterable[str]) -> list[str]:
+async def refresh_links(
+    libvirt: Libvirt, domain: str, names: Iterable[str], changed: Callable[[], Awaitable[None]] | None = None
+) -> list[str]:
     """Take the link of each named interface down and, 100 ms later, back to what it was; returns whom it found.
 
-    By alias in the live XML, one after the other, as KubeVirt's link-refresh does. An interface that is down stays
-    down. Raises LibvirtError `failed to update network <name>, err: ...`.
+    By alias in the live XML, one after the other, as KubeVirt's link-refresh does; `changed` is told after each
+    change. An interface that is down stays down. Raises LibvirtError `failed to update network <name>, err: ...`.
     """
     wanted = set(names)
     refreshed = []
@@ -47,8 +49,11 @@ async def refresh_links(libvirt: Libvirt, domain: str, names: Iterable[str]) -> 
         if name not in wanted:
             continue
         await _update(libvirt, domain, element, "down", name)
-        await asyncio.sleep(REFRESH_SECONDS)
+        up_again = asyncio.sleep(REFRESH_SECONDS)
+        await (asyncio.gather(up_again, changed()) if changed else up_again)
         await _update(libvirt, domain, element, None, name)
+        if changed:
+            await changed()
         refreshed.append(name)
     return refreshed
 
@@ -73,7 +78,7 @@ async def _update(libvirt: Libvirt, domain: str, element: ET.Element, state: str
         await libvirt.call_with_xml("update-device", ET.tostring(copy, encoding="unicode"), (domain,), *_FLAGS)
     except LibvirtError as error:
         action = "down" if state == "down" else "up"
-        text = f"failed to update network {name}, err: failed to set link {action}, err: {error}"
+        text = f"failed to update network {name}, err: failed to set link {action}, err: {error.go_text}"
         raise LibvirtError(text) from error
 
 

@@ -2,44 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from conformance.kube.cluster import Cluster
-from conformance.kube.lifecycle import launcher_pod, migrate, wait_running
-from conformance.kube.manifest import POD, VMI, Manifest, Ref, dig
-from conformance.kube.registration import Registration
+from conformance.kube.lifecycle import launcher_pod, migrate
+from conformance.kube.manifest import POD, Manifest, Ref, dig
 from conformance.kube.timeouts import Deadline
-from conformance.kube.vmi import NicSpec, VmiSpec, VmiView
+from conformance.kube.vmi import VmiView
 from conformance.kube.wait import wait_for
-from conformance.sandbox import daemon
 
 SECONDS = 90.0
-DISK = "quay.io/kubevirt/fedora-with-test-tooling-container-disk:v1.6.0"
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    if os.geteuid():
-        pytest.skip("the sandbox needs root")
-    options = daemon.Options(state_dir=Path(f"/run/kbc-k{os.getpid()}"))
-    with daemon.start(options, lambda _stage, _fraction: None) as running:
-        connected = Cluster.connect(running.kubeconfig, cache_file=tmp_path_factory.mktemp("api") / "discovery")
-        Registration(connected, "tapped").apply({"domainAttachmentType": "managedTap", "migration": {}})
-        yield connected
-        connected.close()
-
-
-@pytest.fixture(scope="module")
-def vmi(cluster: Cluster) -> Ref:
-    spec = VmiSpec("v", "default", (NicSpec("default", "tapped"),), DISK, "#cloud-config\n", grace_seconds=0)
-    cluster.create(spec.vmi())
-    ref = VMI.ref("v", "default")
-    wait_running(cluster, ref, Deadline.patience(SECONDS))
-    return ref
 
 
 def test_a_vm_comes_back_to_its_first_node(cluster: Cluster, vmi: Ref) -> None:

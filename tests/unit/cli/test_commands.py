@@ -95,6 +95,8 @@ def request_for(tmp_path: Path) -> Request:
         cluster="kubeconfig",
         kubeconfig=tmp_path / "kubeconfig",
         kubevirt_version="",
+        kubernetes_version="",
+        kind=(),
         profile="all",
         requirements=("REG-001",),
         workers=2,

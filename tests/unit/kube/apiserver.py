@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -34,10 +34,12 @@ class Server:
 
 
 @contextmanager
-def api_server(directory: Path) -> Iterator[Server]:
-    """The server with KubeVirt's and Multus' kinds, for as long as the block lasts."""
+def api_server(directory: Path, crds: Sequence[str] | None = None) -> Iterator[Server]:
+    """The server with KubeVirt's and Multus' kinds unless others are given, for as long as the block lasts."""
     server = Server(directory)
-    crds = sorted(str(path) for path in (Path(str(resources.files("conformance.sandbox.kubevirt"))) / "crds").glob("*"))
+    if crds is None:
+        kinds = Path(str(resources.files("conformance.sandbox.kubevirt"))) / "crds"
+        crds = sorted(str(path) for path in kinds.glob("*"))
     command = [sys.executable, "-m", "conformance.sandbox.apiserver", "--directory", str(directory)]
     process = subprocess.Popen(
         [*command, "--backend", str(server.backend), "--crds", *crds],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import IPv4Interface
 from xml.etree import ElementTree
 
@@ -66,6 +67,43 @@ def test_the_interface_is_passt_on_the_user_backend() -> None:
     assert attributes(made, "mac") == {"address": MAC}
     assert attributes(made, "model") == {"type": "virtio-non-transitional"}
     assert attributes(made, "backend") == {"type": "passt", "logFile": "/var/run/kubevirt/passt.log"}
+
+
+VHOST_USER = replace(POD, vhost_user=True)
+
+
+def test_the_interface_is_passt_by_vhost_user() -> None:
+    domain = define({"macAddress": MAC}, pod=VHOST_USER)
+    made = nic(domain)
+    assert made.get("type") == "vhostuser"
+    assert attributes(made, "source") == {"dev": "eth0"}
+    assert attributes(made, "backend") == {"type": "passt", "logFile": "/var/run/kubevirt/passt.log"}
+    assert memory_backing(domain) == {"source": {"type": "memfd"}, "access": {"mode": "shared"}}
+    assert define({"macAddress": MAC}, domain, pod=VHOST_USER) == domain
+
+
+@pytest.mark.parametrize(
+    ("present", "wanted"),
+    [
+        ("<hugepages/>", {"hugepages": {}, "access": {"mode": "shared"}}),
+        ('<source type="file"/>', {"source": {"type": "file"}, "access": {"mode": "shared"}}),
+        ('<access mode="private"/>', {"access": {"mode": "shared"}, "source": {"type": "memfd"}}),
+    ],
+)
+def test_a_memory_backing_of_the_vm_is_shared_too(present: str, wanted: dict[str, dict[str, str]]) -> None:
+    domain = DOMAIN.replace("<devices>", f"<memoryBacking>{present}</memoryBacking><devices>")
+    assert memory_backing(define(domain=domain, pod=VHOST_USER)) == wanted
+
+
+def test_the_user_backend_leaves_the_memory_alone() -> None:
+    assert memory_backing(define()) is None
+    private = define(pod=VHOST_USER, faults=Faults(private_memory=True))
+    assert memory_backing(private) is None
+
+
+def memory_backing(domain: bytes) -> dict[str, dict[str, str]] | None:
+    backing = ElementTree.fromstring(domain).find("memoryBacking")
+    return None if backing is None else {child.tag: dict(child.attrib) for child in backing}
 
 
 def test_everything_else_is_left_alone() -> None:
