@@ -90,7 +90,7 @@ def nad(name: str, config: str) -> Manifest:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A sandbox with macvtap deployed and managedTap registered."""
     if os.geteuid():
         pytest.skip("the sandbox needs root")
@@ -129,44 +129,44 @@ def interfaces(cluster: Cluster, view: VmiView) -> dict[str, tuple[str, str]]:
     }
 
 
-def test_the_guides_macvtap_vm_runs_as_written(cluster: Cluster) -> None:
-    view = started(cluster, GUIDE)
+def test_the_guides_macvtap_vm_runs_as_written(networks: Cluster) -> None:
+    view = started(networks, GUIDE)
     podnet, hostnetwork = view.interface("podnet"), view.interface("hostnetwork")
     assert podnet is not None
     assert hostnetwork is not None
     assert podnet.addresses
     assert hostnetwork.info_source == ("domain", "multus-status")
-    assert interfaces(cluster, view)["ua-hostnetwork"] == (hostnetwork.pod_interface, "1500"), "the macvtap itself"
-    pod = launcher_pod(cluster, view)
+    assert interfaces(networks, view)["ua-hostnetwork"] == (hostnetwork.pod_interface, "1500"), "the macvtap itself"
+    pod = launcher_pod(networks, view)
     compute = next(c for c in dig(pod, "spec", "containers") if c["name"] == "compute")
     assert dig(compute, "resources", "limits")["macvtap.network.kubevirt.io/eth1"] == "1"
-    cluster.delete(VM.ref("vm-net-binding-macvtap", "default"))
+    networks.delete(VM.ref("vm-net-binding-macvtap", "default"))
 
 
-def test_managed_tap_on_a_multus_default_network(cluster: Cluster) -> None:
+def test_managed_tap_on_a_multus_default_network(networks: Cluster) -> None:
     ranges = '"ranges": [[{"subnet": "172.31.0.0/24", "rangeStart": "172.31.0.10", "rangeEnd": "172.31.0.20"}]]'
     config = f'"type": "bridge", "bridge": "br1", "ipam": {{"type": "host-local", {ranges}}}'
-    cluster.create(nad("flat", f'{{"cniVersion": "1.0.0", "name": "flat", {config}}}'))
+    networks.create(nad("flat", f'{{"cniVersion": "1.0.0", "name": "flat", {config}}}'))
     spec = VmiSpec("flat", "default", (NicSpec("default", "tapped", network="flat"),), DISK, "#cloud-config\n")
     manifest = spec.vmi()
     manifest["spec"]["networks"][0]["multus"]["default"] = True
-    view = started(cluster, manifest)
+    view = started(networks, manifest)
     entry = view.interface("default")
     assert entry is not None
     # an IPv6 address may follow: the pod's link hears the segment's router advertisements
     assert (entry.pod_interface, entry.addresses[0]) == ("eth0", "172.31.0.10")
-    assert dig(launcher_pod(cluster, view), "status", "podIP") == "172.31.0.10"
-    assert interfaces(cluster, view) == {"ua-default": ("tap0", "1500")}
-    cluster.delete(Ref.of(manifest))
+    assert dig(launcher_pod(networks, view), "status", "podIP") == "172.31.0.10"
+    assert interfaces(networks, view) == {"ua-default": ("tap0", "1500")}
+    networks.delete(Ref.of(manifest))
 
 
-def test_managed_tap_takes_the_mtu_of_its_network(cluster: Cluster) -> None:
+def test_managed_tap_takes_the_mtu_of_its_network(networks: Cluster) -> None:
     config = '"type": "bridge", "bridge": "br1", "mtu": 1400'
-    cluster.create(nad("small", f'{{"cniVersion": "1.0.0", "name": "small", {config}}}'))
+    networks.create(nad("small", f'{{"cniVersion": "1.0.0", "name": "small", {config}}}'))
     nics = (NicSpec("default", core=CoreBinding.MASQUERADE), NicSpec("small", "tapped", network="small"))
     manifest = VmiSpec("small", "default", nics, DISK, "#cloud-config\n").vmi()
-    view = started(cluster, manifest)
-    found = interfaces(cluster, view)
+    view = started(networks, manifest)
+    found = interfaces(networks, view)
     assert found["ua-default"][1] == "1500"
     assert found["ua-small"][1] == "1400"
-    cluster.delete(Ref.of(manifest))
+    networks.delete(Ref.of(manifest))
