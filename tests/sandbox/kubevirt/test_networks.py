@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -169,4 +170,14 @@ def test_managed_tap_takes_the_mtu_of_its_network(networks: Cluster) -> None:
     found = interfaces(networks, view)
     assert found["ua-default"][1] == "1500"
     assert found["ua-small"][1] == "1400"
+    networks.delete(Ref.of(manifest))
+
+
+def test_managed_tap_with_several_queues(networks: Cluster) -> None:
+    spec = VmiSpec("queues", "default", (NicSpec("default", "tapped"),), DISK, "#cloud-config\n", cpus=2)
+    manifest = replace(spec, multiqueue=True).vmi()
+    view = started(networks, manifest)
+    entry = view.interface("default")
+    assert entry is not None
+    assert entry.queue_count == 2
     networks.delete(Ref.of(manifest))
