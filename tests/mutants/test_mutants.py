@@ -35,7 +35,11 @@ SLOW = {
     "passt-hook-error",
     "passt-vhostuser-private-memory",
     "passt-vhostuser-refresh",
+    "passt-no-shutdown",
     "passt-wrong-alias",
+    "tap-always-eth0",
+    "tap-one-queue",
+    "tap-stale-state",
 }
 # Core passt leaves the guest the MTU of 65520 that passt offers, whatever the pod's is; seen on a real v1.9.0 too.
 EXPLAINED = {"passt-core": ["MTU-001"]}
