@@ -19,17 +19,27 @@ class UnknownRelease(ModelError):
     """A KubeVirt release that the sandbox cannot stand for."""
 
 
+class UnusableGuest(ModelError):
+    """A guest that the sandbox has not, or a disk image that no VM could boot."""
+
+
 def bring_up(
-    cluster: str, kubevirt_version: str, kubernetes_version: str, kind: Sequence[str], progress: Progress
+    cluster: str,
+    kubevirt_version: str,
+    kubernetes_version: str,
+    kind: Sequence[str],
+    guests: Sequence[str],
+    progress: Progress,
 ) -> Path:
     """Start it, to outlive this process; its kubeconfig. Raises ModelError for words that cannot be."""
+    require_guests(cluster, guests)
     if cluster == "kind":
         options = KindOptions.parse(kind, kubevirt_version=kubevirt_version, kubernetes_version=kubernetes_version)
         return KindProvider(options, data_root(), LOGS.absolute(), detach=True).up(progress)
     from conformance.cluster.sandbox import SandboxProvider
 
     known_to_sandbox(kubevirt_version)
-    return SandboxProvider(detach=True, kubevirt_version=kubevirt_version).up(progress)
+    return SandboxProvider(detach=True, kubevirt_version=kubevirt_version, guests=guests).up(progress)
 
 
 def take_down(cluster: str, kind: Sequence[str], progress: Progress) -> None:
@@ -51,6 +61,19 @@ def take_down(cluster: str, kind: Sequence[str], progress: Progress) -> None:
         forget_runs(running.kubeconfig)
     except SandboxError as error:
         raise ProviderError(str(error)) from error
+
+
+def require_guests(cluster: str, guests: Sequence[str]) -> None:
+    """Raises UnusableGuest for a guest image that cannot be, and for any where there is no sandbox."""
+    for guest in guests:
+        if cluster != "sandbox":
+            raise UnusableGuest(f"--guest-image {guest}: only the sandbox maps containerDisks; leave it out")
+        from conformance.cluster.sandbox import guest_choice
+
+        try:
+            guest_choice(guest)
+        except ValueError as error:
+            raise UnusableGuest(f"--guest-image {guest}: {error}") from error
 
 
 def known_to_sandbox(version: str) -> None:

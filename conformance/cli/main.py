@@ -43,6 +43,14 @@ OwnCluster = Annotated[str, typer.Option(help="sandbox or kind", callback=_own_c
 KindWords = Annotated[
     list[str] | None, typer.Option("--kind", metavar="NAME=VALUE", help="Option of --cluster kind; may be repeated.")
 ]
+GuestImages = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What the sandbox boots for a containerDisk (default: that of the checks): mini, networkd, "
+        "networkmanager, or the path of a disk image. May be repeated.",
+        metavar="[REFERENCE=]GUEST",
+    ),
+]
 Kubeconfig = Annotated[Path | None, typer.Option(help="Kubeconfig of the cluster; without it, the sandbox's.")]
 
 
@@ -106,6 +114,7 @@ def run(
     secondary_network: Annotated[
         str, typer.Option(help="NetworkAttachmentDefinition (namespace/name) for secondary interfaces.")
     ] = "",
+    guest_image: GuestImages = None,
     rerun_failed: Annotated[
         Path | None, typer.Option(help="Only what was not conformant in this report.", exists=True)
     ] = None,
@@ -129,6 +138,7 @@ def run(
         secondary_network=secondary_network,
         rerun_failed=rerun_failed,
         site=site.absolute() if site else None,
+        guests=tuple(guest_image or ()),
         node_access=node_access,
     )
     with reported():
@@ -143,12 +153,13 @@ def up(
     kubevirt_version: KubeVirtVersion = "",
     kubernetes_version: KubernetesVersion = "",
     kind: KindWords = None,
+    guest_image: GuestImages = None,
 ) -> None:
     """Bring a sandbox or a kind cluster up, leave it running, and print the path of its kubeconfig."""
     from conformance.cli.clusters import bring_up
 
     with reported():
-        kubeconfig = bring_up(cluster, kubevirt_version, kubernetes_version, kind or (), say)
+        kubeconfig = bring_up(cluster, kubevirt_version, kubernetes_version, kind or (), guest_image or (), say)
     sys.stdout.write(f"{kubeconfig}\n")
 
 

@@ -16,7 +16,7 @@ from types import FrameType
 from conformance.catalogue import load, profile_names
 from conformance.catalogue.catalogue import UnknownRequirementError
 from conformance.catalogue.selection import UnknownProfileError
-from conformance.cli.clusters import known_to_sandbox
+from conformance.cli.clusters import known_to_sandbox, require_guests
 from conformance.cluster.kindconfig import KindOptions
 from conformance.cluster.provider import Progress, Provider
 from conformance.model import Binding, Verdict, load_binding, resolve
@@ -47,6 +47,7 @@ class Request:
     secondary_network: str
     rerun_failed: Path | None
     site: Path | None = None
+    guests: tuple[str, ...] = ()
     node_access: bool = False
 
 
@@ -64,6 +65,7 @@ def judge_all(request: Request, progress: Progress) -> int:
     if request.rerun_failed and not requirements:
         progress("nothing failed in that report")
         return 0
+    require_guests(request.cluster, request.guests)
     if request.cluster == "kind":
         _kind_options(request)
     elif request.cluster == "sandbox":
@@ -124,7 +126,9 @@ def _own_provider(request: Request) -> Provider:
         return KindProvider(_kind_options(request), data_root(), request.report_dir / "cluster-logs")
     from conformance.cluster.sandbox import SandboxProvider
 
-    return SandboxProvider(detach=request.keep_on_failure, kubevirt_version=request.kubevirt_version)
+    return SandboxProvider(
+        detach=request.keep_on_failure, kubevirt_version=request.kubevirt_version, guests=request.guests
+    )
 
 
 def _kind_options(request: Request) -> KindOptions:
@@ -157,6 +161,7 @@ def _command(
     command += [f"{name}={value}" for name, value in options.items() if value != ""]
     command += [f"--requirement={requirement}" for requirement in requirements]
     command += [f"--kind={word}" for word in request.kind]
+    command += [f"--guest-image={guest}" for guest in request.guests]
     command += ["--keep-on-failure"] if request.keep_on_failure else []
     command += ["--node-access"] if request.node_access else []
     return command + (["-n", str(request.workers)] if request.workers > 1 else [])

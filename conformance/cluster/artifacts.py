@@ -30,7 +30,9 @@ def load_into(kind: Kind, binding: Binding, lock: ImagesLock) -> None:
     interpreter the nodes do not have.
     """
     for image in binding.artifacts.images:
-        if not kind.engine.has(image.name):
+        if image.archive is not None:
+            kind.engine.load(image.archive)
+        elif not kind.engine.has(image.name):
             build(kind.engine, image, lock.image(_BASE, _BASE_TAG).reference)
         kind.load_image(image.name)
     if binding.artifacts.cni_plugins:
@@ -40,17 +42,18 @@ def load_into(kind: Kind, binding: Binding, lock: ImagesLock) -> None:
 
 
 def build(engine: Engine, image: ImageArtifact, base: str) -> None:
-    """Build an image from its layer, under the name that manifests use."""
+    """Build an image from its layer, or all of its files, under the name that manifests use."""
     with tempfile.TemporaryDirectory(prefix="kbc-image-") as name:
         context = Path(name)
-        shutil.copytree(image.layer, context / "layer", symlinks=True)
+        shutil.copytree(image.path, context / "layer", symlinks=True)
         (context / "Dockerfile").write_text(dockerfile(image, base), encoding="utf-8")
         engine.build(context, image.name)
 
 
 def dockerfile(image: ImageArtifact, base: str) -> str:
     """The Dockerfile of a layer laid over the base."""
-    lines = [f"FROM {base}", _PREPARE, "COPY layer/ /"]
+    lines = ["FROM scratch"] if image.rootfs else [f"FROM {base}", _PREPARE]
+    lines.append("COPY layer/ /")
     lines += [f"ENV {name}={json.dumps(value)}" for name, value in image.env.items()]
     if image.command:
         lines.append(f"ENTRYPOINT {json.dumps(list(image.command))}")

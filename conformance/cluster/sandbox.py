@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from conformance.cluster.provider import Mode, Progress, ProviderError
 from conformance.model import Binding
 from conformance.sandbox import daemon
+from conformance.sandbox.artifacts import node_image
+from conformance.sandbox.guestlibrary import parse_choice
+from conformance.sandbox.guests import GUEST_NAMES, GuestBuildError, ensure_guest
+from conformance.sandbox.images import Image
 from conformance.sandbox.preflight import preflight
 from conformance.sandbox.roots import RootError
 from conformance.sandbox.state import default_cache_dir, default_state_dir
+
+
+def guest_choice(text: str) -> str:
+    """Check a text ``[REFERENCE=]GUEST``, GUEST being a guest's name or a disk image's path, and return it.
+
+    Raises ValueError that names what is wrong and the fix.
+    """
+    parse_choice(text)
+    return text
 
 
 class SandboxProvider:
@@ -21,8 +35,17 @@ class SandboxProvider:
 
     mode: Mode = "sandbox"
 
-    def __init__(self, attach_to: Path | None = None, *, detach: bool = False, kubevirt_version: str = "") -> None:
+    def __init__(
+        self,
+        attach_to: Path | None = None,
+        *,
+        detach: bool = False,
+        kubevirt_version: str = "",
+        guests: Sequence[str] = (),
+    ) -> None:
+        """`guests` are texts ``[REFERENCE=]GUEST`` that :func:`guest_choice` has accepted."""
         self._attach_to, self._detach, self._kubevirt_version = attach_to, detach, kubevirt_version
+        self._guests = [parse_choice(text) for text in guests]
         self._running: daemon.RunningSandbox | None = None
 
     @property
@@ -41,11 +64,15 @@ class SandboxProvider:
     def up(self, progress: Progress) -> Path:
         """Attach, or start one. Says what the machine lacks before it starts anything."""
         try:
+            for guest in {guest for _, guest in self._guests if guest in GUEST_NAMES}:
+                ensure_guest(default_cache_dir() / "guests", progress, guest)
             if self._attach_to is not None:
                 self._running = daemon.attach(self._attach_to)
             else:
                 self._start(progress)
-        except (daemon.SandboxError, daemon.StateError, RootError, OSError) as error:
+            for reference, guest in self._guests:
+                self.running().load_image(Image(reference, guest=guest))
+        except (daemon.SandboxError, daemon.StateError, GuestBuildError, RootError, OSError) as error:
             log = getattr(error, "log", "") or getattr(error, "output", "")
             fix = getattr(error, "fix", "")
             raise ProviderError("\n".join(filter(None, (str(error), fix, log)))) from error
@@ -54,7 +81,7 @@ class SandboxProvider:
     def load_artifacts(self, binding: Binding) -> None:
         """Images into the sandbox's store, CNI plugins into the nodes' plugin directories."""
         for image in binding.artifacts.images:
-            self.running().load_image(image.name, [image.layer], image.command, image.env)
+            self.running().load_image(node_image(image, default_cache_dir() / "images"))
         for plugin in binding.artifacts.cni_plugins:
             self.running().install_cni_plugin(plugin.name, plugin.path)
 

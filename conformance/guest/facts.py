@@ -127,7 +127,8 @@ def parse_facts(output: str) -> GuestFacts:
             nics=tuple(_nic(words, table.get("address", [])) for words in table.get("nic", [])),
             routes=tuple(filter(None, (_route(words) for words in table.get("route", [])))),
             nameservers=tuple(word for words in table.get("nameserver", []) for word in words[:1]),
-            search=tuple(word for words in table.get("search", []) for word in words),
+            # systemd-resolved writes the root domain, a dot, where it was told of no domain
+            search=tuple(word for words in table.get("search", []) for word in words if word != "."),
         )
     except (KeyError, IndexError, ValueError) as error:
         raise FactsUnreadable(f"unexpected facts ({error!r}) in {output[-800:]!r}") from error

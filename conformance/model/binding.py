@@ -34,14 +34,29 @@ class Implementation:
 class ImageArtifact:
     """A container image for a cluster without a registry.
 
-    ``name`` is the reference that pods use; ``layer`` an absolute directory whose content lies over the base root at
-    ``/``; ``command`` the image's entry point (may be empty); ``env`` its environment.
+    ``name`` is the reference that pods use. One of these says what is in it, as an absolute path: ``layer``, a
+    directory whose content lies over the base root at ``/``; ``rootfs``, a directory with all of the image;
+    ``archive``, what ``docker save`` wrote or an OCI layout (archive or directory). ``command`` is the image's entry
+    point (may be empty), ``args`` what follows it unless the pod says otherwise, ``env`` its environment; ``user``
+    (``uid[:gid]`` or names, empty for root) and ``working_directory`` are those of an archive.
     """
 
     name: str
-    layer: Path
+    layer: Path | None = None
     command: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    rootfs: Path | None = None
+    archive: Path | None = None
+    args: tuple[str, ...] = ()
+    user: str = ""
+    working_directory: str = "/"
+
+    @property
+    def path(self) -> Path:
+        """The one path that says what is in it."""
+        path = self.layer or self.rootfs or self.archive
+        assert path is not None
+        return path
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,10 @@ def make_provider(settings: Settings) -> Provider:
     from conformance.cluster.sandbox import SandboxProvider  # only where a sandbox is wanted
 
     return SandboxProvider(
-        settings.sandbox, detach=settings.keep_on_failure, kubevirt_version=settings.kubevirt_version
+        settings.sandbox,
+        detach=settings.keep_on_failure,
+        kubevirt_version=settings.kubevirt_version,
+        guests=settings.guests,
     )
 
 

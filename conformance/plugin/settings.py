@@ -21,7 +21,8 @@ class Settings:
 
     ``sandbox`` is the state directory of a sandbox that is up already; ``timeout_factor`` scales every timeout;
     ``secondary_network`` is ``namespace/name``, empty to take the site's, the definition's or the cluster's; ``site``
-    is a site file; ``workers`` counts the processes that run checks besides this one.
+    is a site file; ``guests`` say what the sandbox boots for a containerDisk, ``[REFERENCE=]GUEST``;
+    ``workers`` counts the processes that run checks besides this one.
     """
 
     binding: str
@@ -40,6 +41,7 @@ class Settings:
     workers: int = 0
     secondary_network: str = ""
     kind: KindOptions = field(default_factory=KindOptions)
+    guests: tuple[str, ...] = ()
 
     @property
     def active(self) -> bool:
@@ -85,6 +87,16 @@ def add_options(parser: pytest.Parser) -> None:
     kind = "option of --cluster kind, NAME=VALUE (may be repeated): name, engine, ip-family, multus, bundle, ..."
     group.addoption("--kind", dest=_dest("kind"), action="append", default=None, metavar="NAME=VALUE", help=kind)
     parser.addini(_dest("kind"), kind, type="args", default=[])
+    guest = "what the sandbox boots for a containerDisk: [REFERENCE=] the name of a guest, or the path of a disk image"
+    group.addoption(
+        "--guest-image",
+        dest=_dest("guest-image"),
+        action="append",
+        default=None,
+        metavar="[REFERENCE=]GUEST",
+        help=guest,
+    )
+    parser.addini(_dest("guest-image"), guest, type="linelist", default=[])
     keep = "leave the cluster and the binding in place when a check did not pass"
     group.addoption("--keep-on-failure", dest=_dest("keep-on-failure"), action="store_true", default=None, help=keep)
     parser.addini(_dest("keep-on-failure"), keep, type="bool", default=False)
@@ -119,6 +131,7 @@ def read_settings(config: pytest.Config) -> Settings:
         workers=_workers(config),
         secondary_network=_network(config),
         kind=_kind_options(config),
+        guests=_guests(config, mode),
     )
 
 
@@ -139,6 +152,21 @@ def _kind_options(config: pytest.Config) -> KindOptions:
         )
     except ModelError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def _guests(config: pytest.Config, mode: str) -> tuple[str, ...]:
+    found = _value(config, "guest-image")
+    texts = tuple(str(text) for text in found) if isinstance(found, list) else ()
+    if texts and mode != "sandbox":
+        raise pytest.UsageError(f"--guest-image {texts[0]}: only the sandbox maps containerDisks; leave it out")
+    for text in texts:
+        from conformance.cluster.sandbox import guest_choice  # only where a sandbox is wanted
+
+        try:
+            guest_choice(text)
+        except ValueError as error:
+            raise pytest.UsageError(f"--guest-image {text}: {error}") from error
+    return texts
 
 
 def _workers(config: pytest.Config) -> int:

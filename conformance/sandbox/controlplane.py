@@ -31,7 +31,7 @@ from conformance.sandbox.client import (
     Resource,
 )
 from conformance.sandbox.controller import Controller, Informer
-from conformance.sandbox.guests import GuestImage, ensure_guest
+from conformance.sandbox.guestlibrary import GuestLibrary
 from conformance.sandbox.images import Image
 from conformance.sandbox.kubernetes.daemonset import DaemonSets
 from conformance.sandbox.kubernetes.deviceplugins import DevicePlugins
@@ -76,11 +76,12 @@ async def run(context: SandboxContext) -> None:
     """Serve until `context.shutdown` is set."""
     backend = context.state.run / "streams.sock"
     async with contextlib.AsyncExitStack() as stack:
-        guest = await asyncio.to_thread(_guest, context)
+        guests = GuestLibrary(context.images, context.cache / "guests", lambda stage: context.progress(stage, 0.0))
+        await asyncio.to_thread(guests.prepare)
         kubeconfig = await stack.enter_async_context(_api_server(context, backend))
         own = kubeconfig.with_name(f"{_COMPONENT}.kubeconfig")
         client = await stack.enter_async_context(ApiClient.connect(own, _COMPONENT))
-        plane = ControlPlane(context, client, guest)
+        plane = ControlPlane(context, client, guests)
         await plane.bootstrap()
         stack.push_async_callback(plane.stop)
         await plane.start(backend)
@@ -115,8 +116,8 @@ async def _api_server(context: SandboxContext, backend: Path) -> AsyncIterator[P
 class ControlPlane:
     """Informers, controllers, node agents and the stream server of one sandbox."""
 
-    def __init__(self, context: SandboxContext, client: ApiClient, guest: GuestImage) -> None:
-        self._context, self._client, self._guest = context, client, guest
+    def __init__(self, context: SandboxContext, client: ApiClient, guests: GuestLibrary) -> None:
+        self._context, self._client, self._guests = context, client, guests
         self._shared = context.state.run / "vm"
         self._facts = facts_for(_version(context))
         self._informers: dict[Resource, Informer] = {}
@@ -160,7 +161,7 @@ class ControlPlane:
         template = TemplateService(self._facts, f"{LAUNCHER_IMAGE}:{self._facts.version}", self._find_nad)
         kubelets = {node.name: self._kubelet(node.name, pods) for node in self._context.nodes}
         shared = HandlerContext(
-            self._client, vmis, pods, informers[KUBEVIRTS], self._facts, self._guest_of, self._shared
+            self._client, vmis, pods, informers[KUBEVIRTS], self._facts, self._guests.of, self._shared
         )
         handlers = {name: VirtHandler(shared, kubelet) for name, kubelet in kubelets.items()}
         self._controllers = [
@@ -191,16 +192,12 @@ class ControlPlane:
         """What the sandbox's stand-in for virt-launcher needs: libvirt's sockets, guest images, a place for disks."""
         if image.name.rpartition(":")[0] != LAUNCHER_IMAGE:
             return Injected()
-        mounts = compute_mounts(self._shared, self._guest.directory.parent, pod)
+        mounts = compute_mounts(self._shared, self._guests.cache, pod, self._guests.disks())
         bound = tuple(Mount(str(m.source), m.destination, m.read_only) for m in mounts)
         return Injected(bound, compute_environment(self._shared, pod))
 
     async def _find_nad(self, namespace: str, name: str) -> Object | None:
         return await self._client.find(NADS, namespace, name)
-
-    def _guest_of(self, vmi: Object) -> GuestImage:
-        """The guest image behind the VMI's first containerDisk; there is one kind so far."""
-        return self._guest
 
     async def _serve_streams(
         self, backend: Path, pods: Informer, kubelets: dict[str, Kubelet], handlers: dict[str, VirtHandler]
@@ -227,10 +224,6 @@ class ControlPlane:
 
 def _version(context: SandboxContext) -> str:
     return str(context.options.get("kubevirt-version", NEWEST))
-
-
-def _guest(context: SandboxContext) -> GuestImage:
-    return ensure_guest(context.cache / "guests", lambda stage: context.progress(stage, 0.0))
 
 
 def _kubevirt() -> Object:

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,19 +114,11 @@ class RunningSandbox:
         """Whether it still runs."""
         return self._process.poll() is None if self._process is not None else self.record.alive()
 
-    def load_image(
-        self,
-        name: str,
-        layers: Sequence[Path] = (),
-        command: Sequence[str] = (),
-        env: Mapping[str, str] | None = None,
-        guest: str | None = None,
-    ) -> None:
+    def load_image(self, image: Image) -> None:
         """Make an image available on every node, as if it could be pulled.
 
         Raises FileNotFoundError for a layer that is not a directory, ValueError for a bad reference.
         """
-        image = Image(name, tuple(layers), tuple(command), dict(env or {}), guest)
         ImageStore(self.state.images, Path("/")).load(image)
 
     def install_cni_plugin(self, name: str, path: Path) -> None:

@@ -12,8 +12,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-__all__ = ["BUILT_IN_IMAGES", "Image", "ImageStore", "Mount", "normalise"]
+__all__ = ["BUILT_IN_IMAGES", "Image", "ImageStore", "Mount", "image_id", "normalise"]
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,11 @@ class Mount:
 class Image:
     """An image as a node knows it.
 
-    `layers` are directories, lowest first, laid over the node root. `guest` names a guest image when this is a
-    containerDisk. `privileged` is honoured for built-in images only: it gives the container every capability the
-    sandbox itself has, and /dev/net/tun.
+    `layers` are directories, lowest first, laid over the node root, or over nothing when the image is `whole`.
+    `command` is its entry point and `args` what follows it; `user` is `uid[:gid]` or names of the image's own. `guest`
+    is what boots from it when this is a containerDisk: the name of a guest of the sandbox, or the absolute path of a
+    disk image. `privileged` is honoured for built-in images only: it gives the container every capability the sandbox
+    itself has, and /dev/net/tun.
     """
 
     name: str
@@ -47,10 +50,17 @@ class Image:
     guest: str | None = None
     privileged: bool = False
     mounts: tuple[Mount, ...] = ()
+    args: tuple[str, ...] = ()
+    whole: bool = False
+    user: str = ""
+    working_directory: str = "/"
 
+
+SUITE_GUEST = "quay.io/kubevirt/fedora-with-test-tooling-container-disk:*"
+"""The containerDisk that the checks, and most of KubeVirt's documentation, boot."""
 
 BUILT_IN_IMAGES: tuple[Image, ...] = (
-    Image(name="quay.io/kubevirt/fedora-with-test-tooling-container-disk:*", guest="mini"),
+    Image(name=SUITE_GUEST, guest="mini"),
     Image(name="docker.io/library/python:*", command=("/usr/bin/python3",)),
 )
 """What any cluster under test would hold; `name` is a shell pattern over the normalised reference."""
@@ -77,6 +87,22 @@ def normalise(reference: str) -> str:
     return name if has_tag else f"{name}:latest"
 
 
+def image_id(reference: str) -> str:
+    """The reference by digest that a node reports for an image it runs: `<repository>@sha256:<64 digits>`.
+
+    There is no registry manifest to take a digest of, so it is one of the normalised reference; the store finds the
+    image again by it.
+    """
+    name = normalise(reference)
+    if "@" in name:
+        return name
+    return f"{name.rpartition(':')[0]}@sha256:{_digest(name)}"
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
 class ImageStore:
     """Images by reference: a directory of JSON files, then the built-in ones."""
 
@@ -99,14 +125,14 @@ class ImageStore:
         try:
             document = json.loads(self._file(name).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            return self._built_in(name)
-        return Image(
-            name=document["name"],
-            layers=tuple(Path(layer) for layer in document.get("layers", ())),
-            command=tuple(document.get("command", ())),
-            env=dict(document.get("env", {})),
-            guest=document.get("guest"),
-        )
+            return self._matching(name)
+        return _from_document(document)
+
+    def guests(self) -> list[Image]:
+        """The containerDisks that were put into the store; their names may be shell patterns."""
+        paths = sorted(self.directory.glob("*.json"))
+        images = [_from_document(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+        return [image for image in images if image.guest]
 
     def load(self, image: Image) -> None:
         """Put an image into the store, replacing one of the same name.
@@ -122,20 +148,67 @@ class ImageStore:
             "command": list(image.command),
             "env": dict(image.env),
         }
-        if image.guest is not None:
-            document["guest"] = image.guest
+        optional = ("args", "whole", "user", "working_directory", "guest")
+        document |= {name: value for name in optional if (value := getattr(image, name))}
         target = self._file(normalise(image.name))
         self.directory.mkdir(parents=True, exist_ok=True)
         temporary = target.with_suffix(f".{os.getpid()}.tmp")
         temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
         temporary.replace(target)
 
-    def _built_in(self, name: str) -> Image | None:
+    def _matching(self, name: str) -> Image | None:
         untagged = name.partition("@")[0] + ":"
-        for image in (*self._provided, *BUILT_IN_IMAGES):
+        for image in (*self.guests(), *self._provided, *BUILT_IN_IMAGES):
             if fnmatch.fnmatchcase(name, image.name) or fnmatch.fnmatchcase(untagged, image.name):
                 return replace(image, name=name)
         return None
 
     def _file(self, name: str) -> Path:
-        return self.directory / f"{hashlib.sha256(name.encode()).hexdigest()}.json"
+        _, by_digest, digest = name.partition("@sha256:")
+        known = self.directory / f"{digest}.json"
+        return known if by_digest and known.exists() else self.directory / f"{_digest(name)}.json"
+
+
+def _from_document(document: Mapping[str, Any]) -> Image:
+    return Image(
+        name=document["name"],
+        layers=tuple(Path(layer) for layer in document.get("layers", ())),
+        command=tuple(document.get("command", ())),
+        env=dict(document.get("env", {})),
+        guest=document.get("guest"),
+        args=tuple(document.get("args", ())),
+        whole=document.get("whole", False),
+        user=document.get("user", ""),
+        working_directory=document.get("working_directory", "/"),
+    )
+
+
+class UnknownUserError(LookupError):
+    """An image runs as a user or group that its own tables do not have."""
+
+
+def user_of(image: Image) -> tuple[int, int]:
+    """Uid and gid that the image's processes have unless their pod says otherwise.
+
+    Names are looked up in the image's own /etc/passwd and /etc/group. Raises UnknownUserError.
+    """
+    user, _, group = image.user.partition(":")
+    if not user:
+        return 0, 0
+    uid, gid = (int(user), 0) if user.isdigit() else _account(image, "passwd", user)
+    if group:
+        gid = int(group) if group.isdigit() else _account(image, "group", group)[0]
+    return uid, gid
+
+
+def _account(image: Image, table: str, name: str) -> tuple[int, int]:
+    """The third field, and the fourth where it is a number, of the line of that name in /etc/<table>."""
+    for layer in reversed(image.layers):
+        path = layer / "etc" / table
+        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+            fields = line.split(":")
+            if fields[0] == name and len(fields) > 3:
+                return int(fields[2]), int(fields[3]) if fields[3].isdigit() else 0
+    raise UnknownUserError(
+        f"unable to find {'user' if table == 'passwd' else 'group'} {name}: no matching entries in {table} file"
+    )

@@ -28,6 +28,7 @@ NEEDED_BYTES = 2 * 1024**3
 
 PACKAGES = (
     "qemu-system-x86",
+    "qemu-utils",
     "libvirt-daemon",
     "libvirt-daemon-driver-qemu",
     "libvirt-clients",

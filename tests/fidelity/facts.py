@@ -7,13 +7,13 @@ changes), the fact is that something was said, not how often.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from tests.fidelity import podfacts
 from tests.fidelity.answers import answer_facts, domain_facts
 from tests.fidelity.normalise import Normaliser, unique
-from tests.fidelity.recording import ApiEvent, Json, Object, Observation, dig, items, mapping, objects, text
+from tests.fidelity.recording import LEFT_OUT, ApiEvent, Json, Object, Observation, dig, items, mapping, objects, text
 
 Facts: TypeAlias = "dict[str, Json]"
 SEEN = "seen"
@@ -39,7 +39,8 @@ def extract(seen: Observation) -> Facts:
             continue
         reader = {"vmi": _vmi_facts, "vm": _vm_facts, "vmim": _vmim_facts}[kind]
         facts |= {f"{title} {names.text(fact)}": names.value(value) for fact, value in reader(states, names)}
-    facts |= dict.fromkeys(_event_facts(seen.events, names), SEEN)
+    told = [event for event in seen.events if not _left_out(seen.scenario, event)]
+    facts |= dict.fromkeys(_event_facts(told, names), SEEN)
     facts |= {fact: names.value(value) for fact, value in answer_facts(seen.answers)}
     for moment, domain in seen.domains.items():
         facts |= {f"{moment} {fact}": names.value(value) for fact, value in domain_facts(domain)}
@@ -170,7 +171,13 @@ def _migration_state_facts(states: list[Object]) -> Iterator[tuple[str, Json]]:
             yield f"migrationState.{key}", value
 
 
-def _event_facts(events: tuple[ApiEvent, ...], names: Normaliser) -> Iterator[str]:
+def _left_out(scenario: str, event: ApiEvent) -> bool:
+    """Whether it is an event of a sort that the recording of the scenario does not hold."""
+    about = text(dig(event.object, "on", "kind"))
+    return event.kind == "Event" and about == "Pod" and event.object.get("reason") in LEFT_OUT.get(scenario, ())
+
+
+def _event_facts(events: Iterable[ApiEvent], names: Normaliser) -> Iterator[str]:
     for event in events:
         if event.kind != "Event":
             continue

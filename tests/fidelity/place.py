@@ -13,6 +13,7 @@ from conformance.kube.errors import PatienceExceeded
 from conformance.kube.timeouts import Deadline
 from conformance.kube.wait import wait_until
 from conformance.sandbox.daemon import RunningSandbox
+from conformance.sandbox.images import Image
 from tests.fidelity.http import Api, Reply
 from tests.fidelity.recording import Object, Recording, dig, mapping, objects, text
 from tests.fidelity.scenarios import CNI_PLUGINS, GUEST_IMAGE, SIDECAR_PROCESS, SIDECARS, networks
@@ -39,9 +40,9 @@ class Place:
 
     def prepare(self) -> None:
         """Images, CNI plugins and networks that every scenario may use. Raises NotReadyError."""
-        self._sandbox.load_image(GUEST_IMAGE, guest="mini")
+        self._sandbox.load_image(Image(GUEST_IMAGE, guest="mini"))
         for sidecar in SIDECARS:
-            self._sandbox.load_image(sidecar.image, layers=sidecar.layers, command=sidecar.command)
+            self._sandbox.load_image(Image(sidecar.image, tuple(sidecar.layers), tuple(sidecar.command)))
         for name, path in CNI_PLUGINS:
             self._sandbox.install_cni_plugin(name, path)
         for network in networks():

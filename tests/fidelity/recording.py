@@ -21,6 +21,12 @@ TABLES = frozenset({"admission-v1.9.0", "rbac-v1.9.0", "timings"})
 """Recordings that are no scenarios: answers, roles and figures."""
 
 
+_GLANCE_MS = 1_000
+"""A wait that was given up sooner measured how quick the recorded machine was, and says nothing else."""
+LEFT_OUT = {"cancel-migration": ("Scheduled", "Pulled", "Created", "Started", "Killing")}
+"""Reasons of Pod events that a recording leaves out (its key `dropped`): they are no facts of that scenario."""
+
+
 @dataclass(frozen=True)
 class ApiEvent:
     """One watch event: `object` is the whole state after it (before it, when `type` is DELETED).
@@ -230,10 +236,11 @@ def _waits(entries: list[Object]) -> list[Wait]:
     def number(value: Json) -> int:
         return int(value) if isinstance(value, (int, float)) else 0
 
-    return [
+    waits = [
         Wait(number(entry["at_ms"]), text(entry["wait"]), entry["ok"] is True, number(entry["took_ms"]))
         for entry in entries
     ]
+    return [wait for wait in waits if wait.met or wait.took_ms >= _GLANCE_MS]
 
 
 def _observed(document: Object) -> Object:

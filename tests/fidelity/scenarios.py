@@ -67,7 +67,9 @@ PAUSES: Final = {
     "binding-nad-missing": 26.0,
     "cni-binary-missing": 31.0,
     "cni-fails": 31.0,
+    "deregister": 0.0,  # or the migration that is to meet a deletion has ended
     "migration-target-fails": 26.0,
+    "ondefine-slow": 70.0,
     "network-nad-missing": 9.0,
     "secondary-noalias": 20.0,
     "sidecar-image-missing": 36.0,
@@ -76,6 +78,11 @@ PAUSES: Final = {
 """The longest pause in seconds, where it is what was to be seen: retries of the kubelet, back-off, nothing at all."""
 PAUSE_SECONDS: Final = 6.0
 """Every other pause is cut to this."""
+MOMENTS: Final = {
+    "cancel-migration": {"3 delete VirtualMachineInstanceMigration": "m1 Scheduling"},
+    "deregister": {"5 re-register": "False", "6 patch KubeVirt CR network.binding": "m1 PreparingTarget"},
+}
+"""What a step met in the recorded cluster, waited for before it here: the sandbox is quicker."""
 DOMAIN_BEFORE: Final = {"hotplug-nic": "change model of the plugin NIC"}
 """The step before which the domain was looked at, where that is not the second step."""
 

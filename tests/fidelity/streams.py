@@ -21,8 +21,6 @@ _READ_SECONDS: Final = 5.0
 _ECHO_SECONDS: Final = 2.0
 _SHELL_SECONDS: Final = 60.0
 _GONE: Final = (websocket.WebSocketException, OSError)
-_LIBVIRT_ADDRESS: Final = '"qemu+unix:///system?socket=$LAUNCHER_DIRECTORY/libvirt-sock"'
-"""Where the sandbox's libvirtd listens; in a real compute container virsh needs no address."""
 _CLOSED: Final = "ConnectionClosed"
 
 
@@ -94,8 +92,7 @@ def guest_shell(api: Api, namespace: str, vmi: str, command: str) -> None:
 def domain(api: Api, namespace: str, pod: str, vmi: str) -> Object:
     """The networking parts of the running domain's XML. Raises OSError when virsh gave none."""
     name = f"{namespace}_{vmi}"
-    script = f'for at in "" {_LIBVIRT_ADDRESS}; do virsh -r ${{at:+-c "$at"}} dumpxml {name} 2>&1 && break; done'
-    xml = pod_exec(api, namespace, pod, "compute", ["sh", "-c", script])
+    xml = pod_exec(api, namespace, pod, "compute", ["sh", "-c", f"virsh -r dumpxml {name} 2>&1"])
     if "<domain" not in xml:
         raise OSError(f"virsh dumpxml in {pod}: {xml[-300:]!r}")
     flat = re.sub(r">\s+<", "><", xml)

@@ -105,7 +105,7 @@ _CONDITIONS: Final[tuple[tuple[str, Callable[..., Condition]], ...]] = (
     (r"gone", _all_gone),
     (r"(?:launcher )?pods gone", _pods_gone),
     (r"VMIM (\w+) finished", lambda recorder, name: _migration(recorder, name, "Succeeded or Failed")),
-    (r"(m\d) (Running)", _migration),
+    (r"(m\d) (\w+)", _migration),
     (r"VMIM gone", _migration_gone),
     (r"VMIM (\w+) gone", _migration_gone),
     (r"LiveMigratable", _live_migratable),

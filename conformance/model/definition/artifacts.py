@@ -6,12 +6,14 @@ import os
 from pathlib import Path, PurePosixPath
 
 from conformance.model.binding import Artifacts, CniPluginArtifact, ImageArtifact
+from conformance.model.definition.archives import NO_COMMAND, NO_COMMAND_FIX, archive_image
 from conformance.model.definition.files import ArtifactsFile, CniPluginFile, ImageFile
 from conformance.model.definition.findings import FieldPath, Findings
 
 _SEARCH_PATH = ("usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin")
 _MAX_LINKS = 16
 
+_CONTENTS = ("layer", "rootfs", "archive")
 _IMAGES: FieldPath = ("spec", "artifacts", "images")
 _PLUGINS: FieldPath = ("spec", "artifacts", "cniPlugins")
 
@@ -60,27 +62,39 @@ def _follow(layer: Path, inside: PurePosixPath) -> Path | None:
 
 
 def _image(directory: Path, image: ImageFile, is_sidecar: bool, path: FieldPath, findings: Findings) -> ImageArtifact:
-    layer = _absolute(directory / image.layer)
-    if not layer.is_dir():
-        what = "the layer is no directory" if layer.exists() else "the layer does not exist"
+    given = {kind: value for kind in _CONTENTS if (value := getattr(image, kind)) is not None}
+    if len(given) != 1:
+        what = "the image has no content" if not given else f"the image has {' and '.join(given)}"
+        findings.error(path, what, f"give exactly one of {', '.join(_CONTENTS)}", value=image.name)
+        return ImageArtifact(image.name, layer=directory)
+    ((kind, value),) = given.items()
+    where = _absolute(directory / value)
+    plain = ImageArtifact(
+        image.name,
+        command=tuple(image.command),
+        env=dict(image.env),
+        layer=where if kind == "layer" else None,
+        rootfs=where if kind == "rootfs" else None,
+        archive=where if kind == "archive" else None,
+    )
+    if kind == "archive":
+        return archive_image(plain, value, is_sidecar, path, findings)
+    if not where.is_dir():
+        what = f"the {kind} is no directory" if where.exists() else f"the {kind} does not exist"
         fix = "name a directory, relative to the definition's directory"
-        findings.error((*path, "layer"), what, fix, value=image.layer)
+        findings.error((*path, kind), what, fix, value=value)
     elif image.command:
-        _check_command(layer, image.command[0], (*path, "command", 0), findings)
+        _check_command(where, image.command[0], (*path, "command", 0), findings)
     elif is_sidecar:
-        findings.error(
-            (*path, "command"),
-            "the sidecar's image has no command",
-            "add the command that the image starts with; KubeVirt gives a sidecar none",
-        )
-    return ImageArtifact(image.name, layer, tuple(image.command), dict(image.env))
+        findings.error((*path, "command"), NO_COMMAND, NO_COMMAND_FIX)
+    return plain
 
 
 def _check_command(layer: Path, command: str, path: FieldPath, findings: Findings) -> None:
     found = find_in_layer(layer, command)
     if found is None:
         fix = f"add it to {layer}, or name a file that is there by its absolute path in the image"
-        findings.error(path, "the command does not exist in the layer", fix, value=command)
+        findings.error(path, "the command does not exist in the image", fix, value=command)
     elif not found.is_file():
         findings.error(path, "the command is no file", "name the executable itself", value=command)
     elif not os.access(found, os.X_OK):

@@ -36,7 +36,7 @@ def _parts(definition: JsonObject, manifests: Iterable[JsonObject], artifacts: A
         yield _canonical(manifest)
     for image in artifacts.images:
         yield image.name.encode()
-        yield from _tree(image.layer)
+        yield from [_file(image.path)] if image.path.is_file() else _tree(image.path)
     for plugin in artifacts.cni_plugins:
         yield plugin.name.encode()
         yield _file(plugin.path)

@@ -123,16 +123,22 @@ class FactsFile(_File):
 
 
 class ImageFile(_File):
-    """A container image for a cluster without a registry."""
+    """A container image for a cluster without a registry: of `layer`, `rootfs` and `archive` exactly one."""
 
     name: Text
     """The reference that pods use."""
-    layer: Text
+    layer: Text | None = None
     """Directory whose content is laid over the base root at `/`; relative to the definition."""
+    rootfs: Text | None = None
+    """Directory with the whole content of the image, as a container sees it; relative to the definition."""
+    archive: Text | None = None
+    """The image as `docker save` writes it, an OCI archive, or an OCI layout directory; relative to the definition.
+    What it starts, its environment, user and working directory are in it."""
     command: list[Text] = []
-    """Entry point. Its first word is a file of the layer: an absolute path, or a name in a directory of PATH."""
+    """Entry point, instead of an archive's own. Its first word is a file of the image: an absolute path, or a name in
+    a directory of PATH."""
     env: dict[str, str] = {}
-    """Environment of the image."""
+    """Environment of the image, over an archive's own."""
 
 
 class CniPluginFile(_File):

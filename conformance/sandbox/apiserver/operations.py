@@ -22,6 +22,7 @@ from conformance.sandbox.apiserver.ownership import Manager, flatten, managers_o
 from conformance.sandbox.apiserver.patch import merge_patch
 from conformance.sandbox.apiserver.resources import Registry, Resource, ResourceKey
 from conformance.sandbox.apiserver.store import Store
+from conformance.sandbox.apiserver.strictness import report_unknown
 
 _SERVER_OWNED = (
     *("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"),
@@ -257,7 +258,7 @@ class Operations:
         name = obj["metadata"].get("name") or ""
         unknown = resource.schema.prune(obj)
         if unknown and options.validation != "Ignore":
-            self._report_unknown(resource, unknown, options)
+            report_unknown(resource, obj, unknown, options)
         causes = metadata_causes(obj["metadata"], old and old["metadata"], resource.name_rule)
         found = resource.schema.causes(obj)
         if resource.builtin and (wrong := next((c for c in found if c.reason == "FieldValueTypeInvalid"), None)):
@@ -281,18 +282,6 @@ class Operations:
             kind = resource.kind
             text = f'{kind} in version "{resource.version}" cannot be handled as a {kind}: {error}'
             raise bad_request(text) from error
-
-    def _report_unknown(self, resource: Resource, unknown: list[str], options: WriteOptions) -> None:
-        texts = [f'unknown field "{path}"' for path in unknown]
-        if options.validation == "Warn":
-            options.warnings.extend(texts)
-            return
-        text = "strict decoding error: " + ", ".join(texts)
-        if options.patch:
-            cause = Cause("FieldValueInvalid", f"Invalid value: {text}", "patch")
-            raise StatusError(422, "Invalid", f' "" is invalid: patch: Invalid value: {text}', causes=[cause])
-        kind = resource.kind
-        raise bad_request(f'{kind} in version "{resource.version}" cannot be handled as a {kind}: {text}')
 
     def _admit(
         self,

@@ -1,11 +1,21 @@
 """Guest images of the sandbox, built from the distribution's packages and cached.
 
-A guest image here is a kernel and an initramfs that QEMU boots directly: no disk, no firmware menu, seconds under
-emulation. The only one so far is `mini`, which stands for the Fedora test image: same users, NoCloud cloud-init, serial
-login, SSH, DHCP on every NIC.
+`mini`, the default, is a kernel and an initramfs: seconds under emulation. `networkd` and `networkmanager` are Debian
+systems on a disk, with cloud-init, the guest agent and the network stacks of real VMs. All stand for the Fedora test
+image: same user, NoCloud cloud-init, serial login, SSH, DHCP on every NIC. A user's own disk image can be one, too.
 """
 
-from conformance.sandbox.guests.image import GuestImage, ensure_guest, guest_digest
+from conformance.sandbox.guests.disk import DiskImageError, disk_guest
+from conformance.sandbox.guests.image import GUEST_NAMES, Disk, GuestImage, ensure_guest, guest_digest
 from conformance.sandbox.guests.packages import GuestBuildError
 
-__all__ = ["GuestBuildError", "GuestImage", "ensure_guest", "guest_digest"]
+__all__ = [
+    "GUEST_NAMES",
+    "Disk",
+    "DiskImageError",
+    "GuestBuildError",
+    "GuestImage",
+    "disk_guest",
+    "ensure_guest",
+    "guest_digest",
+]

@@ -1,10 +1,11 @@
 """Puts the mini guest's initramfs together from an unpacked root and the files next to this module."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from conformance.sandbox.guests.cpio import Archive
-from conformance.sandbox.guests.kernel import module_order, read_module
-from conformance.sandbox.guests.packages import ForeignRoot
+from conformance.sandbox.guests.kernel import extract_vmlinux, find_kernel, module_order, read_module
+from conformance.sandbox.guests.packages import ForeignRoot, Progress, extract_packages
 
 PACKAGES = (
     "busybox-static",
@@ -63,6 +64,47 @@ _DATA = {
 }
 _EMPTY = ("/dev", "/proc", "/sys", "/run", "/seed", "/mnt", "/var/log", "/var/lib/dhcpcd", "/etc/dropbear", "/home")
 _LIBRARIES = "/usr/lib/x86_64-linux-gnu"
+
+
+class Mini:
+    """The recipe."""
+
+    name = "mini"
+    boots_disk = False
+    kernel_arguments = (
+        "console=ttyS0",
+        "quiet",
+        "mitigations=off",
+        "tsc=reliable",
+        "no_timer_check",
+        "nokaslr",
+        "panic=-1",
+        "random.trust_cpu=on",
+        "net.ifnames=0",
+    )
+    """Everything but the console is there to boot quickly under emulation."""
+
+    def ingredients(self) -> Iterator[bytes]:
+        """See Recipe."""
+        yield " ".join(PACKAGES).encode()
+        for path in (Path(__file__), *sorted(FILES.iterdir())):
+            yield path.name.encode() + b"\0" + path.read_bytes()
+
+    def build(self, scratch: Path, result: Path, suite: str | None, progress: Progress) -> dict[str, str]:
+        """See Recipe."""
+        progress("guest mini: fetching packages")
+        root = scratch / "root"
+        origin = extract_packages(PACKAGES, suite, root)
+        tools = ForeignRoot(root)
+        version, bzimage = find_kernel(root)
+        progress(f"guest mini: unpacking kernel {version}")
+        (result / "vmlinux").write_bytes(extract_vmlinux(bzimage, tools, scratch))
+        progress("guest mini: writing the initramfs")
+        (result / "initramfs").write_bytes(build_initramfs(tools, version))
+        return {"suite": origin, "kernel": version}
+
+
+MINI = Mini()
 
 
 def build_initramfs(root: ForeignRoot, kernel_version: str) -> bytes:

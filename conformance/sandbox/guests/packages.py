@@ -1,10 +1,17 @@
 """Fetches distribution packages and unpacks them in a directory, without installing anything on this machine."""
 
+import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+
+Progress = Callable[[str], None]
+"""Told what a build does now, in one line."""
+
+EPOCH = 1_750_000_000
+"""The time that everything in an image was last changed, in seconds since 1970: without it no two builds are alike."""
 
 _TARGET_FORMAT = "$(SITE)|$(RELEASE)|$(COMPONENT)"
 
@@ -54,6 +61,24 @@ def extract_packages(packages: Iterable[str], suite: str | None, directory: Path
     chosen, sources = apt_sources(suite)
     argv = ["mmdebstrap", "--mode=root", "--variant=extract", "--quiet", f"--include={','.join(packages)}"]
     run_step("fetching packages", [*argv, chosen, str(directory), "-"], text=sources)
+    return chosen
+
+
+def install_packages(packages: Iterable[str], suite: str | None, directory: Path, hooks: Iterable[str]) -> str:
+    """Install the packages and all they depend on as a system in `directory` (created); returns their suite.
+
+    `hooks` are shell commands that are run at the end with the directory in `$1`. Nothing of it is mounted where
+    others could see it.
+    """
+    if shutil.which("mmdebstrap") is None:
+        raise GuestBuildError("installing packages: mmdebstrap is not installed (package mmdebstrap)")
+    chosen, sources = apt_sources(suite)
+    argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "--"]
+    argv += ["mmdebstrap", "--mode=root", "--variant=minbase", "--quiet", f"--include={','.join(packages)}"]
+    argv += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "info", "locale", "lintian")]
+    argv += [f"--customize-hook={hook}" for hook in hooks]
+    env = {**os.environ, "SOURCE_DATE_EPOCH": str(EPOCH), "LC_ALL": "C"}
+    run_step("installing packages", [*argv, chosen, str(directory), "-"], text=sources, env=env)
     return chosen
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from conformance.sandbox.client import PODS, ApiClient, ApiError, Object
 from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder
-from conformance.sandbox.images import Image, ImageStore
+from conformance.sandbox.images import Image, ImageStore, UnknownUserError, user_of
 from conformance.sandbox.kubernetes.deviceapi import Allocation
 from conformance.sandbox.kubernetes.deviceplugins import DeviceError, DevicePlugins, PodDevices
 from conformance.sandbox.kubernetes.environment import ContainerEnvironmentError, environment
@@ -74,6 +74,10 @@ class RunningPod:
     set_up: bool = False
     initialised: bool = False
     terminating: bool = False
+
+    def containers_began(self) -> bool:
+        """Whether any of its containers (not those of its initialisation) has started."""
+        return any(state.phase != "waiting" for state in self.states.main.values())
 
     def end_inert(self) -> None:
         """A containerDisk's container ends once every container with a program has."""
@@ -273,7 +277,7 @@ class Kubelet:
             return False
         try:
             started = await self._runtime.start(self._config(pod, running, container, image, env))
-        except ContainerError as error:
+        except (ContainerError, UnknownUserError) as error:
             state.wait("RunContainerError", str(error))
             await self._events.warning(pod, "Failed", f"Error: {error}", path)
             return False
@@ -289,19 +293,21 @@ class Kubelet:
     async def _image_missing(self, pod: Object, state: ContainerState, reference: str, path: str) -> None:
         first = state.reason not in ("ErrImagePull", "ImagePullBackOff")
         detail = f'failed to pull and unpack image "{reference}": failed to resolve reference "{reference}": not found'
+        await self._events.normal(pod, "Pulling", f'Pulling image "{reference}"', path)
         if first:
             await self._events.warning(pod, "Failed", f'Failed to pull image "{reference}": {detail}', path)
             await self._events.warning(pod, "Failed", "Error: ErrImagePull", path)
         if state.reason == "ErrImagePull":
             state.wait("ImagePullBackOff", f'Back-off pulling image "{reference}": ErrImagePull: {detail}')
             await self._events.normal(pod, "BackOff", f'Back-off pulling image "{reference}"', path)
+            await self._events.warning(pod, "Failed", "Error: ImagePullBackOff", path)
         else:
             state.wait("ErrImagePull", detail)
 
     def _config(
         self, pod: Object, running: RunningPod, container: Object, image: Image, env: Mapping[str, str]
     ) -> ContainerConfig:
-        spec, security = pod["spec"], security_of(pod, container)
+        spec, security = pod["spec"], security_of(pod, container, user_of(image))
         extra = self._inject(running.ref, image)
         given = running.devices.containers.get(container["name"], Allocation())
         device_mounts = (Mount(str(self.node.path(m.host_path)), m.container_path, m.read_only) for m in given.mounts)
@@ -310,7 +316,7 @@ class Kubelet:
             pod=running.ref,
             name=container["name"],
             image=replace(image, privileged=True) if security.privileged else image,
-            argv=(tuple(container.get("command") or image.command)) + tuple(container.get("args") or ()),
+            argv=_argv(container, image),
             env={**env, **extra.env, **dict(given.env)},
             uid=0 if root else security.uid,
             gid=0 if root else security.gid,
@@ -320,6 +326,7 @@ class Kubelet:
             host_pid=bool(spec.get("hostPID")),
             mounts=(*running.volumes.mounts(container), *extra.mounts, *device_mounts),
             devices=running.device_nodes.get(container["name"], ()),
+            working_directory=container.get("workingDir") or image.working_directory,
             log=running.log_file(container["name"]),
             hostname=self.node.name if spec.get("hostNetwork") else spec.get("hostname") or running.ref.name,
             addresses=running.states.pod_ips,
@@ -359,9 +366,8 @@ class Kubelet:
         return None
 
     async def _stop_containers(self, pod: Object, running: RunningPod, grace: float) -> None:
-        for name, state in running.states.main.items():
-            if state.phase == "running":
-                await self._events.normal(pod, "Killing", f"Stopping container {name}", f"spec.containers{{{name}}}")
+        for name in [name for name, state in running.states.main.items() if state.phase == "running"]:
+            await self._events.normal(pod, "Killing", f"Stopping container {name}", f"spec.containers{{{name}}}")
         for container in list(running.containers.values()):
             await container.kill(signal.SIGTERM)
         watchers = list(running.watchers)
@@ -371,7 +377,11 @@ class Kubelet:
             await container.kill(signal.SIGKILL)
         if watchers:
             await asyncio.wait(watchers)
+        if running.containers_began():
+            for state in running.states.main.values():
+                state.give_up()
         running.end_inert()
+        running.states.torn_down = True
 
     async def _tear_down(self, running: RunningPod) -> None:
         for container in list(running.containers.values()):
@@ -387,3 +397,9 @@ class Kubelet:
     async def stop(self) -> None:
         """Stop reconciling; what runs is ended with the sandbox."""
         await self.controller.stop()
+
+
+def _argv(container: Object, image: Image) -> tuple[str, ...]:
+    """What is started: the pod's command replaces the image's entry point and arguments, its args the latter alone."""
+    command, args = tuple(container.get("command") or ()), tuple(container.get("args") or ())
+    return (command or image.command) + (args or (() if command else image.args))

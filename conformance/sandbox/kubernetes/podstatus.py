@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from conformance.sandbox.client import Object
 from conformance.sandbox.events import timestamp
+from conformance.sandbox.images import image_id
+
+_SIGKILLED: Final = 137
+_UNKNOWN: Final = "The container could not be located when the pod was terminated"
 
 
 @dataclass
@@ -31,6 +35,12 @@ class ContainerState:
         self.phase, self.exit_code, self.finished = "terminated", exit_code, timestamp()
         self.reason = "Completed" if exit_code == 0 else "Error"
 
+    def give_up(self) -> None:
+        """The pod ends before the container could start."""
+        if self.phase == "waiting":
+            self.end(_SIGKILLED)
+            self.reason, self.message = "ContainerStatusUnknown", _UNKNOWN
+
     def as_status(self, container: Object) -> Object:
         """A ContainerStatus."""
         state: Object
@@ -40,11 +50,12 @@ class ContainerState:
             state = {"running": {"startedAt": self.started}}
         else:
             times = {"startedAt": self.started or None, "finishedAt": self.finished}
-            state = {"terminated": {"exitCode": self.exit_code, "reason": self.reason, **times}}
+            message = {"message": self.message} if self.message else {}
+            state = {"terminated": {"exitCode": self.exit_code, "reason": self.reason, **message, **times}}
         return {
             "name": container["name"],
             "image": container["image"],
-            "imageID": container["image"],
+            "imageID": image_id(container["image"]) if self.phase != "waiting" else "",
             "restartCount": self.restarts,
             "ready": self.phase == "running",
             "started": self.phase == "running",
@@ -60,6 +71,8 @@ class PodStates:
     main: dict[str, ContainerState] = field(default_factory=dict)
     pod_ips: tuple[str, ...] = ()
     sandbox_ready: bool = False
+    torn_down: bool = False
+    """Nothing will run any more: the pod is being deleted and its containers have been ended."""
     started: str = field(default_factory=timestamp)
 
     @classmethod
@@ -74,6 +87,8 @@ class PodStates:
         if any(s.phase == "terminated" and s.exit_code for s in self.init.values()):
             return "Failed"
         states = list(self.main.values())
+        if self.torn_down:
+            return "Succeeded" if all(s.phase == "terminated" and not s.exit_code for s in states) else "Failed"
         if any(s.phase == "waiting" and not s.restarts for s in states):
             return "Pending"
         if pod["spec"].get("restartPolicy", "Always") != "Always" and all(s.phase == "terminated" for s in states):
@@ -99,21 +114,24 @@ class PodStates:
 
     def _conditions(self, pod: Object, phase: str) -> list[Object]:
         old = {c["type"]: c for c in pod.get("status", {}).get("conditions", [])}
-        done = phase in ("Succeeded", "Failed")
+        done = phase in ("Succeeded", "Failed") and all(s.phase != "waiting" for s in self.main.values())
+        completed = "PodFailed" if phase == "Failed" else "PodCompleted"
         initialised = all(s.phase == "terminated" and not s.exit_code for s in self.init.values())
         unready = sorted(name for name, s in self.main.items() if s.phase != "running")
         gates = [gate["conditionType"] for gate in pod["spec"].get("readinessGates") or []]
         closed = [gate for gate in gates if old.get(gate, {}).get("status") != "True"]
         wanted = [_condition("PodReadyToStartContainers", self.sandbox_ready and not done)]
-        wanted.append(_condition("Initialized", initialised, "PodCompleted" if done else "", ""))
+        wanted.append(_condition("Initialized", initialised, completed if done else "", ""))
         if done:
-            wanted += [_condition(kind, False, "PodCompleted") for kind in ("ContainersReady", "Ready")]
+            wanted += [_condition(kind, False, completed) for kind in ("ContainersReady", "Ready")]
         else:
             message = f"containers with unready status: [{' '.join(unready)}]"
             wanted.append(_condition("ContainersReady", not unready, "ContainersNotReady", message))
             if not unready and closed:
-                missing = f'corresponding condition of pod readiness gate "{closed[0]}" does not exist.'
-                wanted.append(_condition("Ready", False, "ReadinessGatesNotReady", missing))
+                why = f'corresponding condition of pod readiness gate "{closed[0]}" does not exist.'
+                if gate := old.get(closed[0]):
+                    why = f'the status of pod readiness gate "{closed[0]}" is not "True", but {gate["status"]}'
+                wanted.append(_condition("Ready", False, "ReadinessGatesNotReady", why))
             else:
                 wanted.append(_condition("Ready", not unready, "ContainersNotReady", message))
         kept = [c for kind, c in old.items() if kind not in {w["type"] for w in wanted}]
@@ -122,7 +140,7 @@ class PodStates:
 
 def _condition(kind: str, holds: bool, reason: str = "", message: str = "") -> Object:
     condition: Object = {"type": kind, "status": "True" if holds else "False", "lastProbeTime": None}
-    explained = not holds or reason == "PodCompleted"
+    explained = not holds or reason in ("PodCompleted", "PodFailed")
     return condition | {k: v for k, v in (("reason", reason), ("message", message)) if v and explained}
 
 

@@ -37,17 +37,18 @@ class Security:
     privileged: bool
 
 
-def security_of(pod: Object, container: Object) -> Security:
-    """The rights of `container` in `pod`; its own context goes before the pod's."""
+def security_of(pod: Object, container: Object, image_user: tuple[int, int] = (0, 0)) -> Security:
+    """The rights of `container` in `pod`; its own context goes before the pod's, and that before the image's user."""
     own, shared = container.get("securityContext") or {}, pod["spec"].get("securityContext") or {}
     capabilities = own.get("capabilities") or {}
     dropped = {name.removeprefix("CAP_") for name in capabilities.get("drop") or ()}
     kept = [name for name in DEFAULT_CAPABILITIES if "ALL" not in dropped and name not in dropped]
     kept += [name.removeprefix("CAP_") for name in capabilities.get("add") or ()]
-    uid = own.get("runAsUser", shared.get("runAsUser", 0))
+    given = own.get("runAsUser", shared.get("runAsUser"))
+    uid, gid = image_user if given is None else (given, given)
     return Security(
         uid=uid,
-        gid=own.get("runAsGroup", shared.get("runAsGroup", uid)),
+        gid=own.get("runAsGroup", shared.get("runAsGroup", gid)),
         capabilities=tuple(f"CAP_{name}" for name in dict.fromkeys(kept)),
         no_new_privileges=own.get("allowPrivilegeEscalation") is False,
         privileged=bool(own.get("privileged")),

@@ -15,7 +15,12 @@ from conformance.sandbox.client import Object
 from conformance.sandbox.kubevirt import conditions
 from conformance.sandbox.kubevirt.defaults import default_migration, default_vm, default_vmi
 from conformance.sandbox.kubevirt.facts import NEWEST, VersionFacts, facts_for
-from conformance.sandbox.kubevirt.networkrules import discontinued_causes, gate_causes, network_causes
+from conformance.sandbox.kubevirt.networkrules import (
+    boot_order_causes,
+    discontinued_causes,
+    gate_causes,
+    network_causes,
+)
 
 VERSION_VARIABLE: Final = "SANDBOX_KUBEVIRT_VERSION"
 _FACTS: Final[VersionFacts] = facts_for(os.environ.get(VERSION_VARIABLE, NEWEST))
@@ -51,6 +56,7 @@ def _admit_vmi(request: AdmissionRequest, vmi: Object) -> None:
     if request.operation == "CREATE":
         body = vmi.get("spec") or {}
         causes = discontinued_causes(body, "spec", _FACTS) + network_causes(body, "spec", _FACTS) * 2
+        causes += boot_order_causes(body, "spec")
         _deny(_VMI_WEBHOOK, _gate_causes(request, body, "spec") + causes)
         default_vmi(vmi)
 

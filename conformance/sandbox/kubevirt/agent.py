@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -15,9 +15,12 @@ from conformance.sandbox.guests import GuestImage
 from conformance.sandbox.kubernetes.kubelet import Kubelet, RunningPod
 from conformance.sandbox.kubevirt import conditions, spec
 from conformance.sandbox.kubevirt.facts import VersionFacts
+from conformance.sandbox.kubevirt.guestagent import AgentPoller, put_agent, with_guest
 from conformance.sandbox.kubevirt.vmistatus import interface_status, put_migratable
 from conformance.sandbox.launcher import compute
 from conformance.sandbox.launcher.container import Container
+from conformance.sandbox.launcher.errors import LauncherNotReadyError
+from conformance.sandbox.launcher.guestagent import GuestReport
 from conformance.sandbox.launcher.launcher import Launcher
 from conformance.sandbox.launcher.links import DomainInterface
 from conformance.sandbox.launcher.netpod import setup_pod_network
@@ -45,8 +48,9 @@ class Session:
     ending: bool = False
     failures: int = 0
     outgoing: asyncio.Task[None] | None = None
-    reported: tuple[str, tuple[DomainInterface, ...]] | None = None
-    """The VMI's resource version and the domain's interfaces at the last report."""
+    guest_agent: AgentPoller = field(default_factory=AgentPoller)
+    reported: tuple[str, tuple[DomainInterface, ...], GuestReport | None] | None = None
+    """The VMI's resource version, the domain's interfaces and the agent's answer at the last report."""
 
     def next_delay(self) -> float:
         self.failures += 1
@@ -107,11 +111,14 @@ class NodeAgent:
             registered = self.context.registered()
             session.cache = await setup_pod_network(self.node, session.launcher.netns, vmi, registered)
         if not session.collected:
-            patience = self.context.facts.command_socket_seconds
-            await session.launcher.wait_ready(patience)
-            await session.launcher.collect_sidecars(self._sidecar_count(vmi), patience)
+            await _while_it_lives(session.compute, self._reach(vmi, session.launcher))
             session.collected = True
         return session.cache
+
+    async def _reach(self, vmi: Object, launcher: Launcher) -> None:
+        patience = self.context.facts.command_socket_seconds
+        await launcher.wait_ready(patience)
+        await launcher.collect_sidecars(self._sidecar_count(vmi), patience)
 
     def _sidecar_count(self, vmi: Object) -> int:
         registered = self.context.registered()
@@ -124,11 +131,13 @@ class NodeAgent:
         registered, facts, cache = self.context.registered(), self.context.facts, session.cache
         if cache is None:
             return
+        agent = session.guest_agent.report
         pod = next((p for p in self.context.pods if p["metadata"]["uid"] == session.pod.ref.uid), None)
         reported = spec.reported_interfaces(pod)
 
         def change(obj: Object) -> None:
-            obj["status"]["interfaces"] = interface_status(obj, domain, cache, facts, reported)
+            obj["status"]["interfaces"] = with_guest(interface_status(obj, domain, cache, facts, reported), agent)
+            put_agent(obj, agent)
             put_migratable(obj, registered, facts)
             if running:
                 conditions.drop(obj, "Synchronized")
@@ -156,7 +165,23 @@ class NodeAgent:
                 raise
 
     async def end_launcher(self, session: Session) -> None:
-        """Tell the sidecars, then let the compute container end as a launcher does: with status 0."""
+        """Tell the sidecars, then let the compute container end as a launcher does: with status 0 once it was up."""
         session.ending = True
         await session.launcher.shutdown_sidecars()
-        await session.compute.kill(compute.QUIT_SIGNAL)
+        await session.compute.kill(compute.QUIT_SIGNAL if session.collected else compute.ABANDON_SIGNAL)
+
+
+async def _while_it_lives(container: Container, work: Coroutine[None, None, None]) -> None:
+    """Do the work, unless the container ends first: nobody waits for a launcher that is gone.
+
+    Raises LauncherNotReadyError then. The next launcher of the VMI on this node is waiting for its turn.
+    """
+    task, ended = asyncio.ensure_future(work), asyncio.ensure_future(container.wait())
+    try:
+        await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise LauncherNotReadyError("the launcher ended before it was ready")
+        await task
+    finally:
+        task.cancel()
+        ended.cancel()

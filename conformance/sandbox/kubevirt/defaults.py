@@ -44,6 +44,9 @@ def default_vmi_spec(body: Object) -> None:
     if not devices.get("interfaces") and not body.get("networks") and devices.get("autoattachPodInterface", True):
         devices["interfaces"] = [{"name": "default", "bridge": {}}]
         body["networks"] = [{"name": "default", "pod": {}}]
+    for part, name in ((devices, "interfaces"), (body, "networks")):
+        if part.get(name) == []:  # KubeVirt writes no empty lists
+            del part[name]
     for volume in body.get("volumes") or []:
         if disk := volume.get("containerDisk"):
             tag = disk["image"].rpartition(":")[2]

@@ -30,7 +30,7 @@ class EvacuationController:
     ) -> None:
         self._client, self._nodes, self._vmis, self._migrations = client, nodes, vmis, migrations
         self._facts = facts
-        self._events = EventRecorder(client, "virtualmachine-controller")
+        self._events = EventRecorder(client, "evacuation-controller")
         self.controller = Controller("virt-controller evacuation", self._reconcile)
         self.controller.watch(nodes)
         self.controller.watch(vmis, self._node_of)

@@ -32,6 +32,9 @@ class VersionFacts(BaseModel):
     one_method: str | None
     discontinued: dict[str, str]
     absent_rule: str | None
+    absent_default_rule: str | None
+    port_ranges_off: str | None
+    dra_networks_off: str | None
     state_rule: str | None
     unknown_binding: str
     not_migratable: str
@@ -43,6 +46,7 @@ class VersionFacts(BaseModel):
     pod_interface_name: bool
     link_state_status: bool
     command_socket_seconds: float
+    network_info_fields: tuple[str, ...]
     evacuation_priority: str | None
     link_refreshes: int
     link_refresh_seconds: float | None

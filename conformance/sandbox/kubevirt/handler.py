@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 
 _FINAL: Final = ("Succeeded", "Failed")
 _POLL_SECONDS: Final = 5.0
+_LAUNCHER_LOST: Final = (
+    "unknown error encountered sending command SyncVMI: "
+    "rpc error: code = Unavailable desc = error reading from server: EOF"
+)
 _LOST_INTERFACE: Final = (
     'server error. command SyncVMI failed: "could not retrieve the api.Interface object from the dummy domain"'
 )
@@ -62,6 +66,8 @@ class VirtHandler(NodeAgent):
         state = status.get("migrationState") or {}
         leaving = vmi["metadata"].get("deletionTimestamp") or pod["metadata"].get("deletionTimestamp")
         if leaving or status.get("phase") in _FINAL:
+            if not session.domain_up and not pod["metadata"].get("deletionTimestamp"):
+                return None  # nothing runs here: the end of the pod is the launcher's
             return await self._stop(vmi, session)
         if status.get("nodeName") == self.node.name and not self._mover.is_target(vmi, pod):
             if status.get("phase") == "Scheduled":
@@ -84,7 +90,7 @@ class VirtHandler(NodeAgent):
             cache = await self.connect(vmi, session)
             await session.launcher.start_domain(vmi, cache, self.context.guest_of(vmi))
         except SyncError as error:
-            await self.sync_failed(vmi, error.sync_message)
+            await self.sync_failed(vmi, _LAUNCHER_LOST if session.pod.terminating else error.sync_message)
             return session.next_delay()
         except PodNetworkSetupError as error:
             await self.sync_failed(vmi, f"failed to configure vmi network: setup failed, err: {error}")
@@ -122,11 +128,13 @@ class VirtHandler(NodeAgent):
         return _POLL_SECONDS
 
     async def _report_changes(self, vmi: Object, session: Session) -> None:
-        """Report once per change of the VMI or its domain, as virt-handler does.
+        """Report once per change of the VMI, its domain or what its guest agent says, as virt-handler does.
 
         So a change of the registrations alone, after which LiveMigratable would turn, is not noticed.
         """
-        seen = (vmi["metadata"]["resourceVersion"], tuple(await session.launcher.interfaces()))
+        await session.guest_agent.poll(session.launcher)
+        version, domain = vmi["metadata"]["resourceVersion"], tuple(await session.launcher.interfaces())
+        seen = (version, domain, session.guest_agent.report)
         if session.reported != seen:
             await self.report(vmi, session)
             session.reported = seen
@@ -197,9 +205,11 @@ class VirtHandler(NodeAgent):
             await session.launcher.pause()
             message = "VMI was paused by user"
             await self.update(vmi, lambda obj: conditions.put(obj, "Paused", True, "PausedByUser", message))
+            await self.events.normal(vmi, "Paused", "VirtualMachineInstance paused")
         else:
             await session.launcher.resume()
             await self.update(vmi, lambda obj: conditions.drop(obj, "Paused"))
+            await self.events.normal(vmi, "Unpaused", "VirtualMachineInstance unpaused")
 
 
 def _finish(vmi: Object, forced: bool) -> None:

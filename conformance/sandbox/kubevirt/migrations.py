@@ -108,7 +108,7 @@ class MigrationController:
             await self._touch(vmi)
             registered = spec.registrations(next(iter(self._kubevirts), None))
             try:
-                pod = await self._template.render_target(vmi, registered, migration)
+                pod = await self._template.render_target(vmi, registered, migration, current_pod(self._pods, vmi))
             except RenderError:
                 return _RETRY_SECONDS
             target = await self._client.create(PODS, pod)

@@ -108,6 +108,15 @@ def discontinued_causes(body: Object, root: str, facts: VersionFacts) -> list[Ca
     ]
 
 
+def boot_order_causes(body: Object, root: str) -> list[Cause]:
+    """Boot orders below one; checked once, with disks, and placed as KubeVirt places them."""
+    return [
+        Cause(_INVALID, f"{root}[{index}] must have a boot order > 0, if supplied", f"{root}[{index}].bootOrder")
+        for index, interface in enumerate(spec.interfaces({"spec": body}))
+        if interface.get("bootOrder", 1) < 1
+    ]
+
+
 def gate_causes(body: Object, root: str, facts: VersionFacts) -> list[Cause]:
     """Refusal of every plugin interface; for a cluster whose feature gate is needed and off."""
     return [
@@ -137,14 +146,28 @@ def _pod_only(view: _View) -> Iterator[Cause]:
                 yield Cause(_INVALID, f"{title} interface only implemented with pod network", f"{path}.name")
 
 
+def _gated(view: _View) -> Iterator[Cause]:
+    """What stands behind feature gates that are off."""
+    facts = view.facts
+    if facts.port_ranges_off is not None:
+        for interface, path in view.interfaces():
+            if interface.get("portRanges"):
+                yield Cause(_INVALID, facts.port_ranges_off, f"{path}.name")
+    if facts.dra_networks_off is not None and any(network.get("resourceClaim") for network, _ in view.networks()):
+        yield Cause(_INVALID, facts.dra_networks_off, f"{view.root}.networks")
+
+
 def _states(view: _View) -> Iterator[Cause]:
     facts = view.facts
     for interface, path in view.interfaces():
         state, name = interface.get("state"), interface["name"]
         if facts.state_rule is not None and state not in (None, "", "up", "down", "absent"):
             yield Cause(_INVALID, facts.state_rule.format(name=name, state=state), f"{path}.state")
-        elif facts.absent_rule is not None and state == "absent" and interface.get("bridge") is None:
-            yield Cause(_INVALID, facts.absent_rule.format(name=name), f"{path}.state")
+        elif facts.absent_rule is not None and state == "absent":
+            if interface.get("bridge") is None:
+                yield Cause(_INVALID, facts.absent_rule.format(name=name), f"{path}.state")
+            if facts.absent_default_rule is not None and spec.is_primary(view.network_of(interface) or {}):
+                yield Cause(_INVALID, facts.absent_default_rule.format(name=name), f"{path}.state")
 
 
 def _devices(view: _View) -> Iterator[Cause]:
@@ -212,6 +235,7 @@ _RULES: Final[tuple[Callable[[_View], Iterator[Cause]], ...]] = (
     _pairing,
     _methods,
     _pod_only,
+    _gated,
     _states,
     _devices,
     _ports,

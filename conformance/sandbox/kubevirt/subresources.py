@@ -7,27 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import os
-import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from aiohttp import WSMsgType, web
 
 from conformance.sandbox.client import VMIS, VMS, ApiClient, Object
 from conformance.sandbox.kubernetes.status import StatusError
 from conformance.sandbox.kubevirt import conditions
+from conformance.sandbox.kubevirt.dialling import DialError, Sink, dial
 from conformance.sandbox.kubevirt.handler import VirtHandler
 from conformance.sandbox.kubevirt.vmis import current_pod
+from conformance.sandbox.launcher.console import ConsoleBroker
 from conformance.sandbox.launcher.errors import LauncherError
+from conformance.sandbox.launcher.launcher import Launcher
 from conformance.sandbox.network.node import Node
 
 _PROTOCOL: Final = "plain.kubevirt.io"
 _PING_SECONDS: Final = 1.0
-_DIAL_SECONDS: Final = 10.0
 _CHUNK: Final = 32768
-_REASONS: Final = {400: "BadRequest", 404: "NotFound", 406: "NotAcceptable", 409: "Conflict", 500: "InternalError"}
+_REASONS: Final = {400: "BadRequest", 404: "NotFound", 409: "Conflict", 500: "InternalError"}
+_NO_WEBSOCKET: Final = (
+    "websocket: the client is not using the websocket protocol: 'upgrade' token not found in 'Connection' header"
+)
 _PATH: Final = "/apis/subresources.kubevirt.io/{version}/namespaces/{namespace}"
 
 
@@ -35,12 +38,17 @@ def _error(code: int, message: str) -> StatusError:
     return StatusError(code, _REASONS[code], message)
 
 
+def _internal(cause: str) -> StatusError:
+    """virt-api's 500: the cause in the message and once more by itself."""
+    return StatusError(500, _REASONS[500], f"Internal error occurred: {cause}", [cause])
+
+
 class Subresources:
     """virt-api's side of the subresources; `node` is where virt-api lives in the cluster network."""
 
     def __init__(self, client: ApiClient, handlers: dict[str, VirtHandler], node: Node) -> None:
         self._client, self._handlers, self._node = client, handlers, node
-        self._consoles: dict[str, web.WebSocketResponse] = {}
+        self._brokers: WeakKeyDictionary[Launcher, ConsoleBroker] = WeakKeyDictionary()
 
     def routes(self) -> list[web.AbstractRouteDef]:
         vmi, vm = f"{_PATH}/virtualmachineinstances/{{name}}", f"{_PATH}/virtualmachines/{{name}}"
@@ -58,7 +66,7 @@ class Subresources:
         namespace, name = request.match_info["namespace"], request.match_info["name"]
         vmi = await self._client.find(VMIS, namespace, name)
         if vmi is None:
-            raise _error(404, f'virtualmachineinstances.kubevirt.io "{name}" not found')
+            raise _error(404, f'virtualmachineinstance.kubevirt.io "{name}" not found')
         return vmi
 
     def _handler(self, vmi: Object) -> VirtHandler:
@@ -78,36 +86,15 @@ class Subresources:
         if not interfaces:
             raise _error(400, "no network interfaces are present")
         protocol = request.match_info.get("protocol", "tcp")
-        connection = await self._dial(protocol, interfaces[0].get("ipAddress", ""), request.match_info["port"])
-        reader, writer = connection
+        address, port = interfaces[0].get("ipAddress", ""), request.match_info["port"]
+        try:
+            reader, writer = await dial(self._node, protocol, address, port)
+        except DialError as error:
+            raise _internal(f"dialing VM: {error}") from error
         try:
             return await _relay(request, reader, writer)
         finally:
             writer.close()
-
-    async def _dial(self, protocol: str, address: str, port: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        prefix = "Internal error occurred: dialing VM: "
-        if protocol != "tcp":
-            raise _error(500, f"{prefix}dial {protocol}: unknown network {protocol}")
-        if not port.isdigit():
-            raise _error(500, f"{prefix}dial tcp: lookup tcp/{port}: unknown port")
-        target = f"dial tcp {f'[{address}]' if ':' in address else address}:{port}: connect: "
-        if not address:  # no address in the status: the dialler falls back to its own loopback, where nothing listens
-            raise _error(500, f"{prefix}{target}connection refused")
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        sock = self._node.socket(family, socket.SOCK_STREAM, None)
-        sock.setblocking(False)
-        try:
-            loop = asyncio.get_running_loop()
-            await asyncio.wait_for(loop.sock_connect(sock, (address, int(port))), _DIAL_SECONDS)
-            return await asyncio.open_connection(sock=sock)
-        except TimeoutError:
-            sock.close()
-            raise _error(500, f"{prefix}{target}connection timed out") from None
-        except OSError as error:
-            sock.close()
-            words = os.strerror(error.errno or errno.ECONNREFUSED).lower()
-            raise _error(500, f"{prefix}{target}{words}") from None
 
     async def console(self, request: web.Request) -> web.StreamResponse:
         """The serial console. A new client takes it over; the former one is closed."""
@@ -116,18 +103,16 @@ class Subresources:
         pod = current_pod(handler.context.pods, vmi)
         launcher = handler.context.launchers.get(pod["metadata"]["uid"]) if pod else None
         if launcher is None:
-            raise _error(500, "Internal error occurred: unable to connect to the serial console")
-        uid = vmi["metadata"]["uid"]
-        if former := self._consoles.pop(uid, None):
-            await former.close()
+            raise _internal("unable to connect to the serial console")
+        broker = self._brokers.setdefault(launcher, ConsoleBroker(launcher.console))
         try:
-            reader, writer = await asyncio.open_unix_connection(str(launcher.console))
-        except OSError as error:
-            raise _error(500, f"Internal error occurred: serial console: {error.strerror}") from error
+            connection = await broker.open()
+        except (OSError, TimeoutError) as error:
+            raise _internal(f"serial console: {error}") from error
         try:
-            return await _relay(request, reader, writer, lambda opened: self._consoles.__setitem__(uid, opened))
+            return await _relay(request, connection.reader, connection.writer)
         finally:
-            writer.close()
+            connection.close()
 
     async def pause(self, request: web.Request) -> web.StreamResponse:
         vmi = await self._vmi(request)
@@ -139,8 +124,8 @@ class Subresources:
         try:
             await handler.set_paused(vmi, pod or {}, pausing)
         except LauncherError as error:
-            raise _error(500, f"Internal error occurred: {error}") from error
-        return web.Response(status=202)
+            raise _internal(str(error)) from error
+        return web.Response(status=200)
 
     async def change_state(self, request: web.Request) -> web.StreamResponse:
         """start, stop and restart of a VirtualMachine, through its run strategy or a state change request."""
@@ -172,22 +157,15 @@ def _require_acceptable(request: web.Request) -> None:
         and "application/json" in accept
         and "*/*" not in accept
     ):
-        raise _error(406, "406: Not Acceptable")
+        raise web.HTTPNotAcceptable(text="406: Not Acceptable\n\nAvailable representations:")
 
 
-async def _relay(
-    request: web.Request,
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    opened: Callable[[web.WebSocketResponse], None] | None = None,
-) -> web.StreamResponse:
+async def _relay(request: web.Request, reader: asyncio.StreamReader, writer: Sink) -> web.StreamResponse:
     """Carry bytes between a websocket and a stream until either side ends."""
     if request.headers.get("Upgrade", "").lower() != "websocket":
-        raise _error(400, "the client is not using the websocket protocol")
+        raise _error(400, _NO_WEBSOCKET)
     ws = web.WebSocketResponse(protocols=(_PROTOCOL,), heartbeat=_PING_SECONDS * 60, max_msg_size=0)
     await ws.prepare(request)
-    if opened is not None:
-        opened(ws)
 
     async def upstream() -> None:
         async for message in ws:

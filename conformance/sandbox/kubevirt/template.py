@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from conformance.sandbox.client import Object
-from conformance.sandbox.kubevirt import quantity, spec
+from conformance.sandbox.kubevirt import networkinfo, quantity, spec
 from conformance.sandbox.kubevirt.facts import VersionFacts
 
 NETWORKS_ANNOTATION: Final = "k8s.v1.cni.cncf.io/networks"
 DEFAULT_NETWORK_ANNOTATION: Final = "v1.multus-cni.io/default-network"
 RESOURCE_ANNOTATION: Final = "k8s.v1.cni.cncf.io/resourceName"
 OVERHEAD_ANNOTATION: Final = "kubevirt.io/memory-overhead-bytes"
+VM_GENERATION: Final = "kubevirt.io/vm-generation"
 HOOK_SOCKETS: Final = "/var/run/kubevirt-hooks"
 _RUN: Final = "/var/run/kubevirt"
 _PRIVATE: Final = "/var/run/kubevirt-private"
@@ -56,7 +57,7 @@ class TemplateService:
         sidecars = self._sidecars(vmi, registered)
         overhead = _OVERHEAD_BYTES + _plugin_overhead(vmi, registered)
         meta = vmi["metadata"]
-        return {
+        pod: Object = {
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {
@@ -93,10 +94,15 @@ class TemplateService:
             },
             "status": {},
         }
+        networkinfo.add_volume(pod, vmi, registered)
+        return pod
 
-    async def render_target(self, vmi: Object, registered: spec.Registrations, migration: Object) -> Object:
-        """The pod that a migration of `vmi` moves to: never on the source's node."""
+    async def render_target(
+        self, vmi: Object, registered: spec.Registrations, migration: Object, source: Object | None
+    ) -> Object:
+        """The pod that a migration of `vmi` moves to: never on the source's node, with the very disks of its pod."""
         pod = await self.render(vmi, registered)
+        _pin_disks(pod, source or {})
         meta, job = pod["metadata"], migration["metadata"]
         meta["annotations"] |= {"kubevirt.io/migrationJobName": job["name"], "kubevirt.io/nonroot": "true"}
         meta["labels"] |= {
@@ -174,6 +180,8 @@ class TemplateService:
             "kubevirt.io/pci-topology-version": "v3",
             "descheduler.alpha.kubernetes.io/request-evict-only": "",
         }
+        generation = (vmi["metadata"].get("annotations") or {}).get(VM_GENERATION)
+        annotations |= {VM_GENERATION: generation} if generation else {}
         return annotations | network_annotations(vmi, registered)
 
     def _init_containers(self, vmi: Object) -> list[Object]:
@@ -231,7 +239,8 @@ class TemplateService:
         context = _security_context()
         context["capabilities"] = {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]}
         memory = quantity.to_kibibytes(_guest_memory(vmi) + overhead)
-        devices = {"devices.kubevirt.io/tun": "1"} | {name: str(count) for name, count in resources.items()}
+        tun = {"devices.kubevirt.io/tun": "1"} if spec.interfaces(vmi) else {}
+        devices = tun | {name: str(count) for name, count in resources.items()}
         container: Object = {
             "name": "compute",
             "image": self.launcher_image,
@@ -243,10 +252,8 @@ class TemplateService:
                     "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
                 },
             ],
-            "resources": {
-                "limits": devices,
-                "requests": {"cpu": "100m", "ephemeral-storage": "50M", "memory": memory} | devices,
-            },
+            "resources": ({"limits": devices} if devices else {})
+            | {"requests": {"cpu": "100m", "ephemeral-storage": "50M", "memory": memory} | devices},
             "volumeMounts": _compute_mounts(with_sidecars=sidecars > 0),
             "imagePullPolicy": "IfNotPresent",
             "securityContext": context,
@@ -254,6 +261,16 @@ class TemplateService:
         if ports := _container_ports(vmi):
             container["ports"] = ports
         return container
+
+
+def _pin_disks(pod: Object, source: Object) -> None:
+    """Name the containerDisks by the digests that the source runs: a tag may have moved on."""
+    statuses = source.get("status", {}).get("containerStatuses") or []
+    running = {status["name"]: status.get("imageID") for status in statuses}
+    for container in (*pod["spec"]["containers"], *pod["spec"]["initContainers"]):
+        name = container["name"].removesuffix("-init")
+        if name.startswith("volume") and running.get(name):
+            container["image"] = running[name]
 
 
 def network_annotations(vmi: Object, registered: spec.Registrations) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Final
 from conformance.sandbox.client import PODS, VMIS, ApiClient, Object
 from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder, timestamp
-from conformance.sandbox.kubevirt import conditions, spec
+from conformance.sandbox.kubevirt import conditions, networkinfo, spec
 from conformance.sandbox.kubevirt.template import RenderError, TemplateService
 
 FINALIZER: Final = "kubevirt.io/foregroundDeleteVirtualMachine"
@@ -82,6 +82,8 @@ class VmiController:
         if pod is None:
             return await self._create_pod(vmi) if phase == "Pending" else await self._lost(vmi)
         await self._unpause_gate(vmi, pod)
+        for launcher in pods_of(self._pods, vmi):
+            await self._tell_networks(vmi, launcher)
         followed = await self._client.mutate(VMIS, *key, lambda obj: self._follow(obj, pod))
         await self._label_pod(followed, pod)
         return None
@@ -91,6 +93,15 @@ class VmiController:
         node, meta = vmi["metadata"].get("labels", {}).get(_NODE_LABEL), pod["metadata"]
         if node and pod["spec"].get("nodeName") == node and meta.get("labels", {}).get(_NODE_LABEL) != node:
             patch = {"metadata": {"labels": {_NODE_LABEL: node}}}
+            await self._client.merge(PODS, meta["namespace"], meta["name"], patch)
+
+    async def _tell_networks(self, vmi: Object, pod: Object) -> None:
+        """Annotate a launcher pod, a migration target's too, with what a binding wants to know of its networks."""
+        meta, registered = pod["metadata"], spec.registrations(next(iter(self._kubevirts), None))
+        if networkinfo.ANNOTATION in (meta.get("annotations") or {}):
+            return
+        if told := networkinfo.annotation_of(pod, vmi, registered, self._template.facts):
+            patch = {"metadata": {"annotations": {networkinfo.ANNOTATION: told}}}
             await self._client.merge(PODS, meta["namespace"], meta["name"], patch)
 
     async def _create_pod(self, vmi: Object) -> float | None:
@@ -194,13 +205,18 @@ class VmiController:
         await self._delete_pods(vmi)
         if pods_of(self._pods, vmi):
             if (pod := current_pod(self._pods, vmi)) is not None:
-                await self._client.mutate(
-                    VMIS, meta["namespace"], meta["name"], lambda obj: _mirror_readiness(obj, pod)
-                )
+                await self._client.mutate(VMIS, meta["namespace"], meta["name"], lambda obj: _go_down(obj, pod))
             return None
         await self._client.mutate(VMIS, meta["namespace"], meta["name"], _bury)
         await self._client.mutate(VMIS, meta["namespace"], meta["name"], _release)
         return None
+
+
+def _go_down(vmi: Object, pod: Object) -> None:
+    """A VMI whose pod is going has failed, unless virt-handler has it and will say how it ended."""
+    if (vmi["status"].get("phase") or "Pending") in ("Pending", "Scheduling"):
+        conditions.enter_phase(vmi, "Failed")
+    _mirror_readiness(vmi, pod)
 
 
 def _bury(vmi: Object) -> None:

@@ -20,7 +20,7 @@ _USER_ALIAS: Final = "ua-"
 def interface_status(
     vmi: Object, domain: Sequence[DomainInterface], cache: PodInterfaces, facts: VersionFacts, reported: Set[str]
 ) -> list[Object]:
-    """One entry per spec interface, the pod network's first, then what only the domain has.
+    """The pod network's interface, then what the domain has, then the others of the spec.
 
     `reported` are the pod interfaces that Multus reports.
     """
@@ -30,13 +30,19 @@ def interface_status(
         network = networks[interface["name"]]
         nic = by_name.pop(interface["name"], None)
         entries.append(_entry(interface["name"], network, nic, cache, reported))
-    entries.sort(key=lambda entry: entry["podInterfaceName"] != "eth0")
     entries += [{"name": name} | _domain_part(nic, "domain") for name, nic in by_name.items()]
+    entries.sort(key=_place)
     absent = {
         *(() if facts.pod_interface_name else ("podInterfaceName",)),
         *(() if facts.link_state_status else ("linkState",)),
     }
     return [{key: value for key, value in entry.items() if key not in absent} for entry in entries]
+
+
+def _place(entry: Object) -> int:
+    if entry.get("podInterfaceName") == "eth0":
+        return 0
+    return 1 if "domain" in entry.get("infoSource", "") else 2
 
 
 def _entry(name: str, network: Object, nic: DomainInterface | None, cache: PodInterfaces, reported: Set[str]) -> Object:

@@ -8,7 +8,8 @@ from typing import Final
 from conformance.sandbox.client import VMIS, VMS, ApiClient, ApiError, Object
 from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder
-from conformance.sandbox.kubevirt import conditions, spec
+from conformance.sandbox.kubevirt import conditions, spec, startfailure
+from conformance.sandbox.kubevirt.template import VM_GENERATION
 
 FINALIZER: Final = "kubevirt.io/virtualMachineControllerFinalize"
 _FINAL: Final = ("Succeeded", "Failed")
@@ -27,6 +28,7 @@ class VmController:
 
     def __init__(self, client: ApiClient, vms: Informer, vmis: Informer) -> None:
         self._client, self._vms, self._vmis = client, vms, vmis
+        self._started_as: dict[str, tuple[str, Object]] = {}
         self._events = EventRecorder(client, "virtualmachine-controller")
         self.controller = Controller("virt-controller vm", self._reconcile)
         self.controller.watch(vms)
@@ -48,14 +50,18 @@ class VmController:
             await self._stop(vm, vmi)
         elif vmi is None and wanted:
             await self._report(vm, None)
+            if (pause := startfailure.pause(vm)) > 0:
+                return pause
             vmi = await self._start(vm)
         elif vmi is not None:
             await self._update_live(vm, vmi)
+            await self._follow_generation(vm, vmi)
         await self._report(vm, vmi)
         return None
 
     async def _start(self, vm: Object) -> Object | None:
         meta, template = vm["metadata"], copy.deepcopy(vm["spec"]["template"])
+        annotations = (template.get("metadata") or {}).get("annotations") or {}
         owner = {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "name": meta["name"], "uid": meta["uid"]}
         body = {
             "apiVersion": "kubevirt.io/v1",
@@ -64,7 +70,7 @@ class VmController:
                 "name": meta["name"],
                 "namespace": meta["namespace"],
                 "labels": (template.get("metadata") or {}).get("labels") or {},
-                "annotations": (template.get("metadata") or {}).get("annotations") or {},
+                "annotations": annotations | {VM_GENERATION: str(meta["generation"])},
                 "ownerReferences": [owner | {"controller": True, "blockOwnerDeletion": True}],
             },
             "spec": template["spec"],
@@ -76,6 +82,7 @@ class VmController:
                 return None
             raise
         self._vmis.remember(vmi)
+        self._started_as[meta["uid"]] = (vmi["metadata"]["uid"], copy.deepcopy(vm["spec"]["template"]))
         message = f"Started the virtual machine by creating the new virtual machine instance {meta['name']}"
         await self._events.normal(vm, "SuccessfulCreate", message)
         return vmi
@@ -93,6 +100,8 @@ class VmController:
             await self._stop(vm, vmi)
             await self._report(vm, vmi)
             return None
+
+        self._started_as.pop(vm["metadata"]["uid"], None)
 
         def release(obj: Object) -> None:
             kept = [f for f in obj["metadata"].get("finalizers") or [] if f != FINALIZER]
@@ -117,12 +126,24 @@ class VmController:
 
         await self._client.mutate(VMIS, vmi["metadata"]["namespace"], vmi["metadata"]["name"], change)
 
+    async def _follow_generation(self, vm: Object, vmi: Object) -> None:
+        """The VMI carries the newest generation of its VM that describes it as it was started."""
+        meta, generation = vmi["metadata"], str(vm["metadata"]["generation"])
+        known = (meta.get("annotations") or {}).get(VM_GENERATION)
+        as_now = (meta["uid"], vm["spec"]["template"])
+        if known != generation and self._started_as.get(vm["metadata"]["uid"]) == as_now:
+            patch = {"metadata": {"annotations": {VM_GENERATION: generation}}}
+            await self._client.merge(VMIS, meta["namespace"], meta["name"], patch)
+
     async def _report(self, vm: Object, vmi: Object | None) -> None:
         def change(obj: Object) -> None:
             status = obj.setdefault("status", {})
             status["printableStatus"] = _printable(obj, vmi)
             status["runStrategy"] = _strategy(obj)
-            status["desiredGeneration"] = status["observedGeneration"] = obj["metadata"]["generation"]
+            status["desiredGeneration"] = obj["metadata"]["generation"]
+            if generation := _generation_of(vmi):
+                status["observedGeneration"] = generation
+            startfailure.note(status, vmi)
             for name, holds in (("created", vmi is not None), ("ready", _ready(vmi))):
                 if holds:
                     status[name] = True
@@ -130,11 +151,20 @@ class VmController:
                     status.pop(name, None)
             _drop_done_requests(status, vmi)
             _copy_conditions(obj, vmi)
-            if "RestartRequired" not in {c["type"] for c in status.get("conditions") or []} and _changed(obj, vmi):
+            if vmi is None or vmi["metadata"].get("deletionTimestamp"):
+                conditions.drop(obj, "RestartRequired")
+            elif "RestartRequired" not in {c["type"] for c in status.get("conditions") or []} and _changed(obj, vmi):
                 message = "a non-live-updatable field was changed in the template spec"
                 conditions.put(obj, "RestartRequired", True, "", message)
 
-        await self._client.mutate(VMS, vm["metadata"]["namespace"], vm["metadata"]["name"], change, "status")
+        meta = vm["metadata"]
+        self._vms.remember(await self._client.mutate(VMS, meta["namespace"], meta["name"], change, "status"))
+
+
+def _generation_of(vmi: Object | None) -> int | None:
+    """The generation of its VM that a VMI says it runs."""
+    annotation = ((vmi or {}).get("metadata", {}).get("annotations") or {}).get(VM_GENERATION)
+    return int(annotation) if annotation else None
 
 
 def _owned(vmi: Object, vm: Object) -> bool:
@@ -214,7 +244,7 @@ def _printable(vm: Object, vmi: Object | None) -> str:
     if vm["metadata"].get("deletionTimestamp"):
         return "Terminating"
     if vmi is None:
-        return "Stopped"
+        return "CrashLoopBackOff" if _runs(vm) and startfailure.pause(vm) > 0 else "Stopped"
     if vmi["metadata"].get("deletionTimestamp"):
         return "Stopped" if vmi["status"].get("phase") in _FINAL else "Stopping"
     state = vmi["status"].get("migrationState") or {}

@@ -6,6 +6,7 @@ the libvirtd of a migration source reaches that of the target.
 
 import shutil
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +20,11 @@ DHCP_PACKAGE = "virt_launcher_dhcp"
 CONSOLES = "/var/run/kubevirt-private"
 EPHEMERAL_DISKS = "/var/run/kubevirt-ephemeral-disks"
 GUESTS = "/run/kubevirt/guests"
+USER_DISKS = "/run/kubevirt/container-disks"
 QUIT_SIGNAL = signal.SIGUSR1
 """Tells the entry point to end libvirtd, and then itself, with status 0."""
+ABANDON_SIGNAL = signal.SIGUSR2
+"""The same for a launcher that still waits for its sidecars: it ends with status 255, as recorded."""
 
 _PYTHON_PACKAGES = "usr/lib/python3/dist-packages"
 _QEMU_CONF = """\
@@ -62,9 +66,11 @@ mkdir -p /run/libvirt /run/lock /run/kubevirt "${DIRECTORY_VARIABLE}"
 trap : TERM
 /usr/bin/tini -s -- /usr/sbin/libvirtd --config /run/libvirtd-pod.conf &
 daemon=$!
+code=0
 trap 'kill "$daemon"' USR1
+trap 'code=255; kill "$daemon"' USR2
 while kill -0 "$daemon" 2>/dev/null; do wait "$daemon" || :; done
-exit 0
+exit "$code"
 """
 _CONTAINER_DISK = """\
 #!/bin/sh
@@ -109,15 +115,21 @@ def pod_directory(shared: Path, pod: PodLike) -> Path:
 
 
 def compute_environment(shared: Path, pod: PodLike) -> dict[str, str]:
-    """What the entry point reads."""
-    return {DIRECTORY_VARIABLE: str(pod_directory(shared, pod))}
+    """What the entry point reads, and what lets a plain `virsh` in the container find its libvirtd."""
+    directory = pod_directory(shared, pod)
+    return {
+        DIRECTORY_VARIABLE: str(directory),
+        "LIBVIRT_DEFAULT_URI": f"qemu+unix:///system?socket={directory}/libvirt-sock",
+    }
 
 
-def compute_mounts(shared: Path, guests: Path, pod: PodLike) -> tuple[ComputeMount, ...]:
+def compute_mounts(
+    shared: Path, guests: Path, pod: PodLike, disks: Mapping[str, Path] | None = None
+) -> tuple[ComputeMount, ...]:
     """The mounts a compute container needs, their sources created. Call it before the container starts.
 
     `shared` is one directory for all launcher pods of the sandbox (keep its path under 40 bytes), `guests` the cache of
-    guest images.
+    guest images, `disks` users' own disk images by digest.
     """
     own = pod_directory(shared, pod)
     mounts = (
@@ -128,4 +140,5 @@ def compute_mounts(shared: Path, guests: Path, pod: PodLike) -> tuple[ComputeMou
     )
     for mount in mounts:
         mount.source.mkdir(parents=True, exist_ok=True)
-    return mounts
+    own_disks = (disks or {}).items()
+    return mounts + tuple(ComputeMount(path, f"{USER_DISKS}/{digest}", read_only=True) for digest, path in own_disks)

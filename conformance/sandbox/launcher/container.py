@@ -169,7 +169,8 @@ class Container:
         # The container's root directory takes its mode from here; mkdir's depends on the caller's umask.
         upper.chmod(0o755)
         write_network_files(self.config, upper)
-        lowers = [*reversed(self.config.image.layers), base]
+        image = self.config.image
+        lowers = [*reversed(image.layers), *(() if image.whole else (base,))]
         syscalls.mount_overlay(lowers, upper, self.directory / "work", self.rootfs)
 
     def _crun(self, command: str, *arguments: str) -> tuple[str, ...]:

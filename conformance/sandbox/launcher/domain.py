@@ -7,10 +7,10 @@ import hashlib
 import re
 import uuid
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from conformance.sandbox.launcher import compute
+from conformance.sandbox.launcher.disks import BootFiles, VolumeFile, disk_elements
 from conformance.sandbox.launcher.errors import DomainError
 from conformance.sandbox.launcher.interfacexml import build_interface
 from conformance.sandbox.launcher.podinterfaces import PodInterfaces
@@ -18,6 +18,7 @@ from conformance.sandbox.launcher.podinterfaces import PodInterfaces
 QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 CONSOLE_SOCKET = f"{compute.CONSOLES}/virt-serial0"
 CONSOLE_LOG = f"{compute.CONSOLES}/virt-serial0-log"
+AGENT_CHANNEL = "org.qemu.guest_agent.0"
 MINIMUM_MEMORY = 192 << 20
 """Bytes; a guest whose kernel and initramfs are loaded into its memory cannot do with less."""
 
@@ -28,23 +29,16 @@ _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS |= {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 
 
-@dataclass(frozen=True)
-class BootFiles:
-    """What the guest boots from, as paths inside the compute container."""
-
-    kernel: str
-    initramfs: str
-    arguments: str
-
-
 def domain_name(vmi: Mapping[str, object]) -> str:
     """`<namespace>_<name>`, KubeVirt's name for the domain."""
     metadata = mapping(vmi, "metadata")
     return f"{metadata['namespace']}_{metadata['name']}"
 
 
-def build_domain(vmi: Mapping[str, object], cache: PodInterfaces, boot: BootFiles, iso: str | None) -> ET.Element:
-    """The domain of a VMI. `iso` is the cloud-init disk inside the container. Raises DomainError for a bad spec."""
+def build_domain(
+    vmi: Mapping[str, object], cache: PodInterfaces, boot: BootFiles | None, volumes: Sequence[VolumeFile]
+) -> ET.Element:
+    """The domain of a VMI. Without `boot` its first disk boots it. Raises DomainError for a bad spec."""
     spec = mapping(mapping(vmi, "spec"), "domain")
     root = ET.Element("domain", type="qemu")
     _text(root, "name", domain_name(vmi))
@@ -54,9 +48,10 @@ def build_domain(vmi: Mapping[str, object], cache: PodInterfaces, boot: BootFile
     _text(root, "vcpu", str(_count(cpu, "cores") * _count(cpu, "sockets") * _count(cpu, "threads")))
     system = ET.SubElement(root, "os")
     ET.SubElement(system, "type", arch="x86_64", machine="q35").text = "hvm"
-    _text(system, "kernel", boot.kernel)
-    _text(system, "initrd", boot.initramfs)
-    _text(system, "cmdline", boot.arguments)
+    if boot is not None:
+        _text(system, "kernel", boot.kernel)
+        _text(system, "initrd", boot.initramfs)
+        _text(system, "cmdline", boot.arguments)
     features = ET.SubElement(root, "features")
     ET.SubElement(features, "acpi")
     ET.SubElement(features, "apic")
@@ -64,7 +59,7 @@ def build_domain(vmi: Mapping[str, object], cache: PodInterfaces, boot: BootFile
     ET.SubElement(root, "clock", offset="utc")
     _text(root, "on_poweroff", "destroy")
     _text(root, "on_reboot", "restart")
-    devices = _devices(vmi, cache, iso)
+    devices = _devices(vmi, cache, volumes)
     if devices.find("interface[@type='vhostuser']") is not None:
         backing = ET.SubElement(root, "memoryBacking")
         ET.SubElement(backing, "source", type="memfd")
@@ -137,16 +132,10 @@ def mapping(parent: Mapping[str, object], key: str) -> Mapping[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def _devices(vmi: Mapping[str, object], cache: PodInterfaces, iso: str | None) -> ET.Element:
+def _devices(vmi: Mapping[str, object], cache: PodInterfaces, volumes: Sequence[VolumeFile]) -> ET.Element:
     devices = ET.Element("devices")
     _text(devices, "emulator", "/usr/bin/qemu-system-x86_64")
-    if iso is not None:
-        disk = ET.SubElement(devices, "disk", type="file", device="disk")
-        ET.SubElement(disk, "driver", name="qemu", type="raw", cache="none")
-        ET.SubElement(disk, "source", file=iso)
-        ET.SubElement(disk, "target", dev="vda", bus="virtio")
-        ET.SubElement(disk, "readonly")
-        ET.SubElement(disk, "alias", name="ua-cloudinitdisk")
+    devices.extend(disk_elements(vmi, volumes))
     wanted = mapping(mapping(mapping(vmi, "spec"), "domain"), "devices").get("interfaces")
     for interface in wanted if isinstance(wanted, list) else []:
         pod = cache.get(interface["name"])
@@ -164,6 +153,8 @@ def _add_console(devices: ET.Element) -> None:
     ET.SubElement(serial, "source", mode="bind", path=CONSOLE_SOCKET)
     ET.SubElement(serial, "log", file=CONSOLE_LOG, append="on")
     ET.SubElement(serial, "target", port="0")
+    channel = ET.SubElement(devices, "channel", type="unix")
+    ET.SubElement(channel, "target", type="virtio", name=AGENT_CHANNEL)
 
 
 def _firmware_uuid(vmi: Mapping[str, object], spec: Mapping[str, object]) -> str:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from conformance.sandbox.guests import GuestImage
-from conformance.sandbox.launcher import compute, links, migration
+from conformance.sandbox.launcher import compute, guestagent, links, migration
 from conformance.sandbox.launcher.cloudinit import cloud_init_of, write_iso
 from conformance.sandbox.launcher.dhcpservers import DhcpServers
+from conformance.sandbox.launcher.disks import VolumeFile, boot_files, migrated_disks, root_disk
 from conformance.sandbox.launcher.domain import (
     CONSOLE_LOG,
     CONSOLE_SOCKET,
-    BootFiles,
     build_domain,
     domain_name,
     parse_domain,
@@ -117,7 +117,8 @@ class Launcher:
 
     async def migrate_to(self, target: "Launcher", progress: migration.Progress | None = None) -> MigrationResult:
         """Live-migrate to a prepared launcher. Raises MigrationError; the VM then runs on here."""
-        return await migration.migrate(self.libvirt, target.libvirt, self.domain, target.directory, progress)
+        disks = migrated_disks(parse_domain(await self.domain_xml()))
+        return await migration.migrate(self.libvirt, target.libvirt, self.domain, target.directory, disks, progress)
 
     async def abort_migration(self) -> bool:
         """Abort the migration that `migrate_to` runs; False if there is none."""
@@ -160,6 +161,14 @@ class Launcher:
     async def interfaces(self) -> list[DomainInterface]:
         """The domain's interfaces. Raises LibvirtError if there is no domain."""
         return links.interfaces_of(await self.domain_xml())
+
+    async def agent_connected(self) -> bool:
+        """Whether a guest agent has opened its channel. Raises LibvirtError if there is no domain."""
+        return guestagent.is_connected(await self.domain_xml())
+
+    async def ask_agent(self) -> guestagent.GuestReport:
+        """What the guest agent says now. Raises LibvirtError when it does not answer."""
+        return await guestagent.ask(self.libvirt, self.domain)
 
     async def cpu_seconds(self) -> float:
         """CPU time the VM has used so far, in this pod. Raises LibvirtError if it does not run."""
@@ -214,24 +223,18 @@ class Launcher:
 
     async def _convert(self, vmi: dict[str, object], cache: PodInterfaces, guest: GuestImage) -> ET.Element:
         await self._dhcp.ensure(cache)
-        iso = await self._write_cloud_init(vmi)
-        folder = f"{compute.GUESTS}/{guest.digest}"
-        boot = BootFiles(
-            kernel=f"{folder}/{guest.kernel.name}",
-            initramfs=f"{folder}/{guest.initramfs.name}",
-            arguments=" ".join(guest.kernel_arguments),
-        )
-        return build_domain(vmi, cache, boot, iso)
+        files = [await root_disk(self.libvirt, vmi, guest), await self._write_cloud_init(vmi)]
+        return build_domain(vmi, cache, boot_files(guest), [file for file in files if file is not None])
 
-    async def _write_cloud_init(self, vmi: Mapping[str, object]) -> str | None:
-        """Write the NoCloud disk; returns its path in the container, None for a VMI without one."""
+    async def _write_cloud_init(self, vmi: Mapping[str, object]) -> VolumeFile | None:
+        """Write the NoCloud disk; None for a VMI without one."""
         data = cloud_init_of(vmi, self.volumes)
         if data is None:
             return None
         data = data.with_hook_data(await self.hooks.pre_cloud_init_iso(data.as_hook_data(), vmi))
         inside = f"cloud-init-data/{self.domain.replace('_', '/', 1)}/noCloud.iso"
         write_iso(data, self.directory / "disks" / inside)
-        return f"{compute.EPHEMERAL_DISKS}/{inside}"
+        return VolumeFile(data.volume, f"{compute.EPHEMERAL_DISKS}/{inside}", read_only=True)
 
     async def _define_with_hooks(self, document: str, vmi: Mapping[str, object]) -> str:
         """One OnDefineDomain round and the definition it gives; returns the XML libvirt made of it."""

@@ -52,10 +52,16 @@ class Libvirt:
 
         Raises LibvirtError with libvirt's own text, also after `timeout` seconds; the command is ended then.
         """
-        argv = ("nsenter", "--target", str(self._compute.pid), "--mount", "--", "virsh", "-q", "-c", self.uri)
+        return await self.run("virsh", "-q", "-c", self.uri, *arguments, timeout=timeout)
+
+    async def run(self, *argv: str, timeout: float = 60.0) -> str:
+        """Run any command among the files of the compute container and return what it printed.
+
+        Raises LibvirtError with what it said on stderr, also after `timeout` seconds; the command is ended then.
+        """
         process = await asyncio.create_subprocess_exec(
+            *("nsenter", "--target", str(self._compute.pid), "--mount", "--"),
             *argv,
-            *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -65,7 +71,7 @@ class Libvirt:
             async with asyncio.timeout(timeout):
                 stdout, stderr = await process.communicate()
         except TimeoutError as error:
-            raise LibvirtError(f"virsh {arguments[0]}: no answer within {timeout:g} s") from error
+            raise LibvirtError(f"{argv[0]}: no answer within {timeout:g} s") from error
         finally:
             if process.returncode is None:
                 process.kill()
@@ -83,9 +89,9 @@ class Libvirt:
         finally:
             path.unlink(missing_ok=True)
 
-    async def values(self, *arguments: str) -> Mapping[str, str]:
+    async def values(self, *arguments: str, timeout: float = 60.0) -> Mapping[str, str]:
         """The output of a command that prints lines `Name:   value`."""
-        pairs = (line.partition(":") for line in (await self.call(*arguments)).splitlines())
+        pairs = (line.partition(":") for line in (await self.call(*arguments, timeout=timeout)).splitlines())
         return {name.strip(): value.strip() for name, colon, value in pairs if colon}
 
 

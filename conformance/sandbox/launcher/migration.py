@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -32,15 +32,18 @@ async def migrate(
     target: Libvirt,
     domain: str,
     sockets: Path,
+    disks: Sequence[str] = (),
     progress: Progress | None = None,
     timeout: float = 120.0,
 ) -> MigrationResult:
     """Move a running domain to another libvirtd; it is defined there afterwards and stays shut off at the source.
 
-    `sockets` is a directory both daemons see at the same path. Raises MigrationError; the domain then runs on where it
-    was.
+    `sockets` is a directory both daemons see at the same path; `disks` are the targets of the disks to copy, whose
+    layers exist at the target over the same base. Raises MigrationError; the domain then runs on where it was.
     """
     channel = sockets / f"migrate-{secrets.token_hex(4)}"
+    copying = sockets / f"{channel.name}-disks"
+    copied = ("--copy-storage-inc", "--migrate-disks", ",".join(disks), "--disks-uri", f"unix://{copying}")
     started = monotonic()
     watcher = asyncio.ensure_future(_watch(source, domain, progress)) if progress else None
     try:
@@ -55,6 +58,7 @@ async def migrate(
             target.uri,
             "--migrateuri",
             f"unix://{channel}",
+            *(copied if disks else ()),
             timeout=timeout,
         )
     except LibvirtError as error:
@@ -65,6 +69,7 @@ async def migrate(
             with contextlib.suppress(asyncio.CancelledError):
                 await watcher
         channel.unlink(missing_ok=True)
+        copying.unlink(missing_ok=True)
     wall = monotonic() - started
     job = await _completed_job(target, domain)
     return MigrationResult(wall, _milliseconds(job.get("Total downtime")), job)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from conformance.sandbox.daemon import Options, SandboxBusyError, SandboxError, attach, start, sweep
+from conformance.sandbox.images import Image
 from conformance.sandbox.state import Record, StateDir
 from tests.sandbox.node.conftest import Start
 
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.sandbox
 _OWNER = """
 import sys, time
 from pathlib import Path
+from conformance.sandbox.images import Image
 from conformance.sandbox.daemon import Options, start
 sandbox = start(
     Options(state_dir=Path(sys.argv[1]), root=Path(sys.argv[2]), entry="tests.sandbox.node.entries:serve"),
@@ -135,7 +137,7 @@ def test_killing_the_outer_process_ends_everything(start_sandbox: Start, state: 
     before = machine_state()
     record = start_sandbox(detach=True).record
     own = network_namespaces(line.split()[0] for line in processes_of(state))
-    assert len(own) == 3, "two nodes and a pod"
+    assert len(own) == 4, "two nodes, the data segment and a pod"
     os.kill(record.pid, signal.SIGKILL)
     await_end(record.init)
     assert processes_of(state) == []
@@ -203,4 +205,4 @@ def test_plugins_and_images_can_be_brought_in_from_outside(
     with pytest.raises(ValueError, match="plain file name"):
         sandbox.install_cni_plugin("../vendor", plugin)
     with pytest.raises(FileNotFoundError, match="layer"):
-        sandbox.load_image("vendor/sidecar:1", layers=[tmp_path / "missing"])
+        sandbox.load_image(Image("vendor/sidecar:1", (tmp_path / "missing",)))

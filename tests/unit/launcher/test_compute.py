@@ -31,4 +31,7 @@ def test_every_pod_sees_the_sockets_at_the_same_path(tmp_path: Path) -> None:
     assert mounts[str(shared)].source == shared
     assert all(mount.source.is_dir() for mount in mounts.values())
     assert [mount.read_only for mount in mounts.values()].count(True) == 1, "only the guests are read-only"
-    assert compute_environment(shared, Pod()) == {"LAUNCHER_DIRECTORY": f"{shared}/1234"}
+    assert compute_environment(shared, Pod()) == {
+        "LAUNCHER_DIRECTORY": f"{shared}/1234",
+        "LIBVIRT_DEFAULT_URI": f"qemu+unix:///system?socket={shared}/1234/libvirt-sock",
+    }

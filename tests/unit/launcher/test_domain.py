@@ -4,8 +4,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from conformance.sandbox.launcher.disks import BootFiles, VolumeFile
 from conformance.sandbox.launcher.domain import (
-    BootFiles,
     build_domain,
     parse_domain,
     parse_quantity,
@@ -55,7 +55,7 @@ def test_core_passt_interface_as_recorded() -> None:
     assert canonical(built) == canonical(ET.fromstring("".join(line.strip() for line in recorded.splitlines())))
     forwards = [forward.get("proto") for forward in build_interface(interface, pod).findall("portForward")]
     assert forwards == ["tcp", "udp"], "no list of ports means all of them"
-    root = build_domain(vmi({"name": "default"}), PodInterfaces({"default": pod}), BOOT, None)
+    root = build_domain(vmi({"name": "default"}), PodInterfaces({"default": pod}), BOOT, ())
     assert root.find("memoryBacking/access[@mode='shared']") is not None
 
 
@@ -92,20 +92,25 @@ def test_bad_pci_address_is_named() -> None:
 
 def test_a_sidecars_interface_is_left_to_the_sidecar() -> None:
     cache = PodInterfaces({"default": PodInterface("default", "eth0", "none", True)})
-    assert build_domain(vmi({"name": "default"}), cache, BOOT, None).findall("./devices/interface") == []
+    assert build_domain(vmi({"name": "default"}), cache, BOOT, ()).findall("./devices/interface") == []
 
 
 def test_the_domain_as_a_whole() -> None:
-    root = build_domain(vmi({"name": "default"}), PodInterfaces({"default": TAP}), BOOT, "/disk.iso")
+    root = build_domain(
+        vmi({"name": "default"}),
+        PodInterfaces({"default": TAP}),
+        BOOT,
+        (VolumeFile("cloudinit", "/disk.iso", read_only=True),),
+    )
     assert root.findtext("name") == "ns_vm"
     assert root.findtext("memory") == str(1 << 30)
     assert root.findtext("vcpu") == "1"
     assert root.find("./devices/disk/readonly") is not None, "libvirt refuses to migrate a writable local disk"
-    assert root.findtext("uuid") == build_domain(vmi(), PodInterfaces({}), BOOT, None).findtext("uuid")
+    assert root.findtext("uuid") == build_domain(vmi(), PodInterfaces({}), BOOT, ()).findtext("uuid")
 
 
 def test_the_second_hook_call_starts_without_what_the_first_added() -> None:
-    wanted = build_domain(vmi({"name": "default"}), PodInterfaces({"default": TAP}), BOOT, None)
+    wanted = build_domain(vmi({"name": "default"}), PodInterfaces({"default": TAP}), BOOT, ())
     defined = with_placeholder(wanted)
     devices = defined.find("devices")
     assert devices is not None

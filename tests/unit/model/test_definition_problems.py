@@ -58,6 +58,13 @@ REGISTRATION = "spec.registration"
         ("spec.manifests.0", "manifests/none.yaml", "spec.manifests[0]", "relative to the definition"),
         ("spec.manifests.0", "manifests", "spec.manifests[0]", "relative to the definition"),
         ("spec.artifacts.images.0.layer", "none", "spec.artifacts.images[0].layer", "directory"),
+        (
+            "spec.artifacts.images.0.rootfs",
+            "layer",
+            "spec.artifacts.images[0]",
+            "exactly one of layer, rootfs, archive",
+        ),
+        ("spec.artifacts.images.0.layer", None, "spec.artifacts.images[0]", "exactly one of layer, rootfs, archive"),
         ("spec.artifacts.images.0.command", ["/none"], "spec.artifacts.images[0].command[0]", "absolute path"),
         ("spec.artifacts.images.0.command", [], "spec.artifacts.images[0].command", "command that the image starts"),
         ("spec.artifacts.cniPlugins.0.path", "none", "spec.artifacts.cniPlugins[0].path", "executable"),

@@ -80,8 +80,12 @@ def test_compute_resources_and_rights_are_the_recorded_ones(recording: Recording
 def test_target_pod_stays_away_from_its_source() -> None:
     recording = Recording("passt-migrate")
     vmi = {**recording.vmi, "status": {"nodeName": "n2"}}
-    pod = asyncio.run(service().render_target(vmi, recording.registered, recording.migrations[0]))
     recorded = recording.pods[1]
+    disk = next(c["image"] for c in recorded["spec"]["containers"] if c["name"] == "volumed")
+    source = {"status": {"containerStatuses": [{"name": "volumed", "imageID": disk}]}}
+    pod = asyncio.run(service().render_target(vmi, recording.registered, recording.migrations[0], source))
+    assert [c["image"] for c in pod["spec"]["containers"] if c["name"] == "volumed"] == [disk]
+    assert [c["image"] for c in pod["spec"]["initContainers"] if c["name"] == "volumed-init"] == [disk]
     assert pod["spec"]["affinity"]["podAntiAffinity"] == recorded["spec"]["affinity"]["podAntiAffinity"]
     for name in ("kubevirt.io/migrationJobUID", "kubevirt.io/nodeName"):
         assert pod["metadata"]["labels"][name] == recorded["metadata"]["labels"][name]

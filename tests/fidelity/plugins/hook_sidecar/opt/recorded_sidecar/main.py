@@ -75,7 +75,10 @@ def main(arguments: list[str]) -> int:
     if mode == "nosock":
         signal.pause()  # like the shell that slept there: the first process of a container ignores SIGTERM by default
         return 0
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(SIGNALLED_STATUS) if mode == "slirp" else hooks.stop.set())
+    if mode == "slow":  # what sleeps there is a shell, which has to be killed
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    else:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(SIGNALLED_STATUS) if mode == "slirp" else hooks.stop.set())
     path = SOCKETS / FIXED_SOCKETS.get(mode, f"shim-{os.getpid()}-{time.time_ns() % 10**6}.sock")
     server = grpc.server(ThreadPoolExecutor(max_workers=4))
     server.add_generic_rpc_handlers(tuple(hooks.handlers()))
