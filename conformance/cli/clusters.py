@@ -19,6 +19,10 @@ class UnknownRelease(ModelError):
     """A KubeVirt release that the sandbox cannot stand for."""
 
 
+class NotInKind(ModelError):
+    """Something that only the sandbox can do."""
+
+
 class UnusableGuest(ModelError):
     """A guest that the sandbox has not, or a disk image that no VM could boot."""
 
@@ -30,16 +34,21 @@ def bring_up(
     kind: Sequence[str],
     guests: Sequence[str],
     progress: Progress,
+    *,
+    hco: bool = False,
 ) -> Path:
     """Start it, to outlive this process; its kubeconfig. Raises ModelError for words that cannot be."""
     require_guests(cluster, guests)
     if cluster == "kind":
+        if hco:
+            raise NotInKind("--hco: only the sandbox has a stand-in for HCO; leave out --cluster kind")
         options = KindOptions.parse(kind, kubevirt_version=kubevirt_version, kubernetes_version=kubernetes_version)
         return KindProvider(options, data_root(), LOGS.absolute(), detach=True).up(progress)
     from conformance.cluster.sandbox import SandboxProvider
 
     known_to_sandbox(kubevirt_version)
-    return SandboxProvider(detach=True, kubevirt_version=kubevirt_version, guests=guests).up(progress)
+    provider = SandboxProvider(detach=True, kubevirt_version=kubevirt_version, guests=guests, hco=hco)
+    return provider.up(progress)
 
 
 def take_down(cluster: str, kind: Sequence[str], progress: Progress) -> None:

@@ -109,6 +109,7 @@ def run(
     report_dir: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("out/report"),
     site: Annotated[Path | None, typer.Option(help="Site file: local facts of a cluster of yours.")] = None,
     node_access: Annotated[bool, typer.Option(help="Look at the nodes, by a short-lived DaemonSet.")] = False,
+    hco: Annotated[bool, typer.Option("--hco", help="Let HCO own the sandbox's KubeVirt CR.")] = False,
     keep_on_failure: Annotated[bool, typer.Option(help="Leave everything in place when a check fails.")] = False,
     timeout_factor: Annotated[float, typer.Option(help="Multiply every timeout.")] = 1.0,
     secondary_network: Annotated[
@@ -140,6 +141,7 @@ def run(
         site=site.absolute() if site else None,
         guests=tuple(guest_image or ()),
         node_access=node_access,
+        hco=hco,
     )
     with reported():
         status = judge_all(request, say)
@@ -151,6 +153,7 @@ def up(
     *,
     cluster: OwnCluster = "sandbox",
     kubevirt_version: KubeVirtVersion = "",
+    hco: Annotated[bool, typer.Option("--hco", help="Let HCO own the KubeVirt CR.")] = False,
     kubernetes_version: KubernetesVersion = "",
     kind: KindWords = None,
     guest_image: GuestImages = None,
@@ -159,7 +162,9 @@ def up(
     from conformance.cli.clusters import bring_up
 
     with reported():
-        kubeconfig = bring_up(cluster, kubevirt_version, kubernetes_version, kind or (), guest_image or (), say)
+        kubeconfig = bring_up(
+            cluster, kubevirt_version, kubernetes_version, kind or (), guest_image or (), say, hco=hco
+        )
     sys.stdout.write(f"{kubeconfig}\n")
 
 

@@ -49,6 +49,7 @@ class Request:
     site: Path | None = None
     guests: tuple[str, ...] = ()
     node_access: bool = False
+    hco: bool = False
 
 
 def judge_all(request: Request, progress: Progress) -> int:
@@ -127,7 +128,10 @@ def _own_provider(request: Request) -> Provider:
     from conformance.cluster.sandbox import SandboxProvider
 
     return SandboxProvider(
-        detach=request.keep_on_failure, kubevirt_version=request.kubevirt_version, guests=request.guests
+        detach=request.keep_on_failure,
+        kubevirt_version=request.kubevirt_version,
+        guests=request.guests,
+        hco=request.hco,
     )
 
 
@@ -164,6 +168,7 @@ def _command(
     command += [f"--guest-image={guest}" for guest in request.guests]
     command += ["--keep-on-failure"] if request.keep_on_failure else []
     command += ["--node-access"] if request.node_access else []
+    command += ["--hco"] if request.hco else []
     return command + (["-n", str(request.workers)] if request.workers > 1 else [])
 
 

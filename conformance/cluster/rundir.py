@@ -116,6 +116,10 @@ class RunDirectory:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
+_DEAD = ("Z", "X", "x")
+"""States of a process that has ended and was not waited for yet."""
+
+
 def all_runs() -> Iterator[RunDirectory]:
     """The directories of all runs of this user, finished ones excluded (they have none)."""
     for path in sorted((state_home() / "runs").glob("*")):
@@ -129,10 +133,11 @@ def is_alive(info: RunInfo) -> bool:
 
 
 def start_time(pid: int) -> int:
-    """The start time of a process in clock ticks since boot; 0 when there is none."""
+    """The start time of a process in clock ticks since boot; 0 when there is none, or only what is left of it."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except OSError:
         return 0
     # the command name may hold blanks and parentheses: count from the last one
-    return int(stat.rpartition(")")[2].split()[19])
+    state, *fields = stat.rpartition(")")[2].split()
+    return 0 if state in _DEAD else int(fields[18])

@@ -30,7 +30,7 @@ class SandboxProvider:
     """Implements :class:`~conformance.cluster.provider.Provider`: a sandbox of our own, or one that is up already.
 
     ``attach_to`` is the state directory of a running sandbox, which :meth:`down` then leaves alone. ``detach`` lets our
-    own outlive this process (``--keep-on-failure``, ``up``).
+    own outlive this process (``--keep-on-failure``, ``up``); with ``hco`` the KubeVirt CR belongs to HCO.
     """
 
     mode: Mode = "sandbox"
@@ -42,10 +42,12 @@ class SandboxProvider:
         detach: bool = False,
         kubevirt_version: str = "",
         guests: Sequence[str] = (),
+        hco: bool = False,
     ) -> None:
         """`guests` are texts ``[REFERENCE=]GUEST`` that :func:`guest_choice` has accepted."""
         self._attach_to, self._detach, self._kubevirt_version = attach_to, detach, kubevirt_version
         self._guests = [parse_choice(text) for text in guests]
+        self._hco = hco
         self._running: daemon.RunningSandbox | None = None
 
     @property
@@ -113,5 +115,6 @@ class SandboxProvider:
                 said[stage] = quarter
                 progress(f"sandbox: {stage} {fraction:.0%}")
 
-        options = {"kubevirt-version": self._kubevirt_version} if self._kubevirt_version else {}
+        chosen = {"kubevirt-version": self._kubevirt_version, "hco": "true" if self._hco else ""}
+        options = {name: value for name, value in chosen.items() if value}
         self._running = daemon.start(daemon.Options(detach=self._detach, options=options), tell)

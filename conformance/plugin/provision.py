@@ -47,6 +47,7 @@ def make_provider(settings: Settings) -> Provider:
         detach=settings.keep_on_failure,
         kubevirt_version=settings.kubevirt_version,
         guests=settings.guests,
+        hco=settings.hco,
     )
 
 

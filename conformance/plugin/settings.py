@@ -39,6 +39,7 @@ class Settings:
     site: Path | None = None
     node_access: bool = False
     workers: int = 0
+    hco: bool = False
     secondary_network: str = ""
     kind: KindOptions = field(default_factory=KindOptions)
     guests: tuple[str, ...] = ()
@@ -100,6 +101,9 @@ def add_options(parser: pytest.Parser) -> None:
     keep = "leave the cluster and the binding in place when a check did not pass"
     group.addoption("--keep-on-failure", dest=_dest("keep-on-failure"), action="store_true", default=None, help=keep)
     parser.addini(_dest("keep-on-failure"), keep, type="bool", default=False)
+    owned = "let HCO own the sandbox's KubeVirt CR"
+    group.addoption("--hco", dest=_dest("hco"), action="store_true", default=None, help=owned)
+    parser.addini(_dest("hco"), owned, type="bool", default=False)
     look = "look at the nodes through a short-lived privileged DaemonSet (on a cluster of our own it does anyway)"
     group.addoption("--node-access", dest=_dest("node-access"), action="store_true", default=None, help=look)
     parser.addini(_dest("node-access"), look, type="bool", default=False)
@@ -129,6 +133,7 @@ def read_settings(config: pytest.Config) -> Settings:
         site=_path(config, "site"),
         node_access=bool(_value(config, "node-access")),
         workers=_workers(config),
+        hco=bool(_value(config, "hco")),
         secondary_network=_network(config),
         kind=_kind_options(config),
         guests=_guests(config, mode),

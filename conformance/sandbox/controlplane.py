@@ -30,7 +30,7 @@ from conformance.sandbox.client import (
     Object,
     Resource,
 )
-from conformance.sandbox.controller import Controller, Informer
+from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.guestlibrary import GuestLibrary
 from conformance.sandbox.images import Image
 from conformance.sandbox.kubernetes.daemonset import DaemonSets
@@ -42,11 +42,19 @@ from conformance.sandbox.kubernetes.nodes import register_node
 from conformance.sandbox.kubernetes.podstreams import PodStreams
 from conformance.sandbox.kubernetes.scheduler import Scheduler
 from conformance.sandbox.kubernetes.status import answer_status_errors
-from conformance.sandbox.kubevirt.admission import VERSION_VARIABLE
+from conformance.sandbox.kubevirt.admission import KUBEVIRT_VARIABLE, VERSION_VARIABLE
 from conformance.sandbox.kubevirt.agent import HandlerContext
 from conformance.sandbox.kubevirt.evacuation import EvacuationController
 from conformance.sandbox.kubevirt.facts import NEWEST, facts_for
 from conformance.sandbox.kubevirt.handler import VirtHandler
+from conformance.sandbox.kubevirt.hco import (
+    HYPERCONVERGEDS,
+    KUBEVIRT_NAME,
+    HyperConvergedController,
+    hyperconverged,
+    owned_kubevirt,
+)
+from conformance.sandbox.kubevirt.hco import NAMESPACE as HCO_NAMESPACE
 from conformance.sandbox.kubevirt.migrations import MigrationController
 from conformance.sandbox.kubevirt.subresources import Subresources
 from conformance.sandbox.kubevirt.template import TemplateService
@@ -64,6 +72,7 @@ LAUNCHER_IMAGE: Final = "quay.io/kubevirt/virt-launcher"
 _ADMISSION: Final = "conformance.sandbox.kubevirt.admission:admit"
 _CRDS: Final = Path(__file__).parent / "kubevirt" / "crds"
 _NETWORKS: Final = Path(__file__).parent / "network" / "networks.yaml"
+_HCO: Final = Path(__file__).parent / "kubevirt" / "hco.yaml"
 _ROLES: Final = (Path(__file__).parent / "roles.yaml", Path(__file__).parent / "kubevirt" / "roles.yaml")
 _COMPONENT: Final = "kubevirt-sandbox"
 
@@ -96,11 +105,12 @@ async def _api_server(context: SandboxContext, backend: Path) -> AsyncIterator[P
     command += ["--directory", str(context.state.api), "--backend", str(backend), "--admission", _ADMISSION]
     command += ["--server-version", KUBERNETES_VERSION, "--component", _COMPONENT]
     command += ["--crds", *(str(path) for path in (*sorted(_CRDS.glob("*.yaml")), *_ROLES))]
+    command += [str(_HCO)] if _has_hco(context) else []
     server = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, VERSION_VARIABLE: _version(context)},
+        env={**os.environ, VERSION_VARIABLE: _version(context), KUBEVIRT_VARIABLE: "/".join(_place(context))},
     )
     try:
         assert server.stdout is not None
@@ -133,7 +143,8 @@ class ControlPlane:
         """What an installed cluster holds: namespaces, nodes, the KubeVirt CR, virt-launcher's image."""
         layer = write_compute_layer(self._context.state.run / "virt-launcher")
         self._context.images.provide(Image(f"{LAUNCHER_IMAGE}:*", layers=(layer,), privileged=True))
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kubevirt"}}
+        kubevirt = _kubevirt(_place(self._context))
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": kubevirt["metadata"]["namespace"]}}
         await self._client.create(NAMESPACES, body)
         for node in self._context.nodes:
             await register_node(self._client, node, KUBERNETES_VERSION)
@@ -141,7 +152,10 @@ class ControlPlane:
             await self._devices[node.name].start()
         for network in yaml.safe_load_all(_NETWORKS.read_text(encoding="utf-8")):
             await self._client.create(NADS, network)
-        await self._client.create(KUBEVIRTS, _kubevirt())
+        if _has_hco(self._context):
+            owner = await self._client.create(HYPERCONVERGEDS, hyperconverged())
+            kubevirt = owned_kubevirt(owner, kubevirt["spec"])
+        await self._client.create(KUBEVIRTS, kubevirt)
         version = self._facts.version
         status = {
             "phase": "Deployed",
@@ -150,7 +164,7 @@ class ControlPlane:
             "operatorVersion": version,
             "conditions": [_true("Available", "AllComponentsReady"), _true("Created", "AllResourcesCreated")],
         }
-        await self._client.merge(KUBEVIRTS, "kubevirt", "kubevirt", {"status": status}, "status")
+        await self._client.merge(KUBEVIRTS, *_place(self._context), {"status": status}, "status")
 
     async def start(self, backend: Path) -> None:
         """Start every controller and agent, and serve the streams on the UNIX socket `backend`."""
@@ -177,6 +191,11 @@ class ControlPlane:
             *(kubelet.controller for kubelet in kubelets.values()),
             *(handler.controller for handler in handlers.values()),
         ]
+        if _has_hco(self._context):
+            informers[HYPERCONVERGEDS] = owners = self._informer(HYPERCONVERGEDS)
+            base = _kubevirt(_place(self._context))["spec"]
+            hco = HyperConvergedController(self._client, owners, informers[KUBEVIRTS], base)
+            self._controllers.append(hco.controller)
         self._tasks = [asyncio.create_task(informer.run()) for informer in informers.values()]
         await asyncio.gather(*(informer.synced.wait() for informer in informers.values()))
         await self._serve_streams(backend, pods, kubelets, handlers)
@@ -226,11 +245,20 @@ def _version(context: SandboxContext) -> str:
     return str(context.options.get("kubevirt-version", NEWEST))
 
 
-def _kubevirt() -> Object:
+def _has_hco(context: SandboxContext) -> bool:
+    return str(context.options.get("hco", "")) == "true"
+
+
+def _place(context: SandboxContext) -> Key:
+    """Where the KubeVirt CR is."""
+    return Key(HCO_NAMESPACE, KUBEVIRT_NAME) if _has_hco(context) else Key("kubevirt", "kubevirt")
+
+
+def _kubevirt(place: Key) -> Object:
     return {
         "apiVersion": "kubevirt.io/v1",
         "kind": "KubeVirt",
-        "metadata": {"name": "kubevirt", "namespace": "kubevirt"},
+        "metadata": {"name": place.name, "namespace": place.namespace},
         "spec": {
             "configuration": {"developerConfiguration": {"useEmulation": True}},
             "imagePullPolicy": "IfNotPresent",

@@ -14,6 +14,15 @@ from conformance.sandbox import daemon
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Path]:
     """The state directory of a running sandbox."""
-    options = daemon.Options(state_dir=Path(f"/run/kbc-m{os.getpid()}"))
+    yield from _running(daemon.Options(state_dir=Path(f"/run/kbc-m{os.getpid()}")))
+
+
+@pytest.fixture(scope="session")
+def hco_sandbox() -> Iterator[Path]:
+    """The same where HCO owns the KubeVirt CR."""
+    yield from _running(daemon.Options(state_dir=Path(f"/run/kbc-mh{os.getpid()}"), options={"hco": "true"}))
+
+
+def _running(options: daemon.Options) -> Iterator[Path]:
     with daemon.start(options, lambda _stage, _fraction: None) as running:
         yield running.state.path

@@ -23,7 +23,9 @@ from conformance.sandbox.kubevirt.networkrules import (
 )
 
 VERSION_VARIABLE: Final = "SANDBOX_KUBEVIRT_VERSION"
+KUBEVIRT_VARIABLE: Final = "SANDBOX_KUBEVIRT_CR"
 _FACTS: Final[VersionFacts] = facts_for(os.environ.get(VERSION_VARIABLE, NEWEST))
+_KUBEVIRT_CR: Final = os.environ.get(KUBEVIRT_VARIABLE, "kubevirt/kubevirt").split("/")
 _GATE: Final = "NetworkBindingPlugins"
 _VMI_WEBHOOK: Final = "virtualmachineinstances-create-validator.kubevirt.io"
 _VM_WEBHOOK: Final = "virtualmachine-validator.kubevirt.io"
@@ -65,7 +67,8 @@ def _gate_causes(request: AdmissionRequest, body: Object, root: str) -> list[Cau
     """Refusals of plugin interfaces while the feature gate is needed and not listed in the KubeVirt CR."""
     if not _FACTS.gate_required:
         return []
-    kubevirt = request.lookup("kubevirt.io", "kubevirts", "kubevirt", "kubevirt") or {}
+    namespace, name = _KUBEVIRT_CR
+    kubevirt = request.lookup("kubevirt.io", "kubevirts", namespace, name) or {}
     return [] if _GATE in _gates(kubevirt) else gate_causes(body, root, _FACTS)
 
 
