@@ -115,6 +115,14 @@ def run(
     secondary_network: Annotated[
         str, typer.Option(help="NetworkAttachmentDefinition (namespace/name) for secondary interfaces.")
     ] = "",
+    guest: Annotated[str, typer.Option(help="Guest profile: fedora, alpine or reacting.")] = "",
+    shard: Annotated[str, typer.Option(help="Only part I of N, I/N; in an indexed Job, job/N.")] = "",
+    registered: Annotated[
+        bool, typer.Option("--registered", help="The binding is registered already: wait for it, leave it alone.")
+    ] = False,
+    upstream_conformance: Annotated[
+        bool, typer.Option("--upstream-conformance", help="Run KubeVirt's own conformance suite afterwards, too.")
+    ] = False,
     guest_image: GuestImages = None,
     rerun_failed: Annotated[
         Path | None, typer.Option(help="Only what was not conformant in this report.", exists=True)
@@ -137,6 +145,10 @@ def run(
         keep_on_failure=keep_on_failure,
         timeout_factor=timeout_factor,
         secondary_network=secondary_network,
+        shard=shard,
+        registered=registered,
+        guest=guest,
+        upstream_conformance=upstream_conformance,
         rerun_failed=rerun_failed,
         site=site.absolute() if site else None,
         guests=tuple(guest_image or ()),
@@ -178,6 +190,30 @@ def down(*, cluster: OwnCluster = "sandbox", kind: KindWords = None) -> None:
 
 
 @app.command()
+def register(
+    binding: Annotated[str, typer.Argument(help="Definition file, or name of a bundled one.")],
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Register a binding and leave it so, for shards that share it (`run --registered`)."""
+    from conformance.cli.registering import register_binding
+
+    with reported():
+        register_binding(binding, kubeconfig, say)
+
+
+@app.command()
+def unregister(
+    binding: Annotated[str, typer.Argument(help="Definition file, or name of a bundled one.")],
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Take back what `register` did, and nothing else."""
+    from conformance.cli.registering import unregister_binding
+
+    with reported():
+        unregister_binding(binding, kubeconfig, say)
+
+
+@app.command()
 def sweep() -> None:
     """Undo what runs that were killed have left: on their clusters, and sandboxes nobody owns any more."""
     from conformance.cli.sweeping import sweep_all
@@ -207,13 +243,21 @@ def access(
 
 @app.command()
 def verify(
-    report: Annotated[Path, typer.Argument(help="A report.yaml, or the directory that holds it.")],
+    reports: Annotated[
+        list[Path], typer.Argument(metavar="REPORT...", help="A report.yaml, or the directory that holds it.")
+    ],
+    *,
     rehearsal: Annotated[bool, typer.Option(help="Accept a report from the sandbox.")] = False,
+    merge: Annotated[bool, typer.Option("--merge", help="Join the reports of all shards of one run first.")] = False,
+    report_dir: Annotated[Path, typer.Option(help="Where the joined report goes.")] = Path("out/report"),
 ) -> None:
     """Judge a report file offline: each rule with what it got, what it wanted, and the fix."""
-    from conformance.cli.verifying import print_rules, rules_of
+    from conformance.cli.verifying import join, print_rules, rules_of
 
+    if len(reports) > 1 and not merge:
+        raise typer.BadParameter("one report is judged at a time; --merge joins the shards of one run")
     with reported():
+        report = join(reports, report_dir) if merge else reports[0]
         rules = rules_of(report, rehearsal=rehearsal)
     print_rules(rules, out)
     if not all(rule.holds for rule in rules):

@@ -19,8 +19,9 @@ from conformance.catalogue.selection import UnknownProfileError
 from conformance.cli.clusters import known_to_sandbox, require_guests
 from conformance.cluster.kindconfig import KindOptions
 from conformance.cluster.provider import Progress, Provider
-from conformance.model import Binding, Verdict, load_binding, resolve
+from conformance.model import Binding, ModelError, Verdict, load_binding, resolve
 from conformance.plugin.paths import data_root, fixtures_directory, suites_directory
+from conformance.plugin.sharding import Shard, ShardError
 from conformance.report import read_report
 from conformance.site import load_site
 
@@ -49,6 +50,10 @@ class Request:
     site: Path | None = None
     guests: tuple[str, ...] = ()
     node_access: bool = False
+    shard: str = ""
+    registered: bool = False
+    upstream_conformance: bool = False
+    guest: str = ""
     hco: bool = False
 
 
@@ -71,6 +76,7 @@ def judge_all(request: Request, progress: Progress) -> int:
         _kind_options(request)
     elif request.cluster == "sandbox":
         known_to_sandbox(request.kubevirt_version)
+    _require_shard(request.shard)
     statuses: list[int] = []
     with _shared_cluster(request, len(bindings), statuses, progress) as state:
         for binding in bindings:
@@ -81,6 +87,13 @@ def judge_all(request: Request, progress: Progress) -> int:
                 progress(f"stopped while judging {binding.label}; nothing further is judged")
                 return _ENVIRONMENT
     return next((worst for worst in (_USAGE, _NOT_CONFORMANT, _ENVIRONMENT) if worst in statuses), 0)
+
+
+def _require_shard(text: str) -> None:
+    try:
+        Shard.parse(text)
+    except ShardError as error:
+        raise ModelError(f"--shard {error}") from error
 
 
 def _requirements(request: Request) -> tuple[str, ...]:
@@ -151,6 +164,8 @@ def _command(
         "--kubeconfig": request.kubeconfig or "",
         "--kubevirt-version": request.kubevirt_version,
         "--kubernetes-version": request.kubernetes_version,
+        "--guest": request.guest,
+        "--shard": request.shard,
         "--profile": request.profile,
         "--report-dir": directory,
         "--timeout-factor": request.timeout_factor,
@@ -167,6 +182,8 @@ def _command(
     command += [f"--kind={word}" for word in request.kind]
     command += [f"--guest-image={guest}" for guest in request.guests]
     command += ["--keep-on-failure"] if request.keep_on_failure else []
+    command += ["--registered"] if request.registered else []
+    command += ["--upstream-conformance"] if request.upstream_conformance else []
     command += ["--node-access"] if request.node_access else []
     command += ["--hco"] if request.hco else []
     return command + (["-n", str(request.workers)] if request.workers > 1 else [])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from rich.console import Console
 
 from conformance.catalogue import load
 from conformance.model import Report, Verdict
-from conformance.report import read_report
+from conformance.report import read_report, write_html, write_junit, write_report
+from conformance.report.merge import merge_files, merge_reports
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,20 @@ def rules_of(path: Path, *, rehearsal: bool) -> tuple[Rule, ...]:
     """The rules for one report. Raises ReportFileError when the file cannot be read or contradicts itself."""
     report = read_report(path / "report.yaml" if path.is_dir() else path)
     return tuple(_rules(report, rehearsal))
+
+
+def join(sources: Sequence[Path], target: Path) -> Path:
+    """Join the reports of the shards of one run into a report directory, which is returned.
+
+    Raises ReportFileError for a file that is no sound report, MergeError for reports that do not belong together.
+    """
+    directories = [source if source.is_dir() else source.parent for source in sources]
+    merged = merge_reports([read_report(directory / "report.yaml") for directory in directories])
+    merge_files(directories, target)
+    write_report(merged, target)
+    write_junit(merged, target)
+    write_html(merged, target)
+    return target
 
 
 def print_rules(rules: tuple[Rule, ...], console: Console) -> None:

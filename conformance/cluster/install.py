@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from conformance.cluster.likeness import difference
 from conformance.cluster.provider import Progress, Provider
@@ -16,7 +16,7 @@ from conformance.kube.outcome import EnvironmentFault
 from conformance.kube.pods import pod_logs
 from conformance.kube.registration import UNDO, Registration, undo_registration
 from conformance.kube.timeouts import Deadline, Timeouts
-from conformance.kube.wait import wait_for, wait_gone
+from conformance.kube.wait import wait_for, wait_gone, wait_until
 from conformance.model import Binding
 
 _NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
@@ -29,7 +29,8 @@ class InstallationFailed(EnvironmentFault):
 class Installation:
     """One binding on one cluster. ``cluster`` must have a ledger: what is installed is undone by it.
 
-    ``installed`` says that an administrator has applied the manifests: they are only waited for.
+    ``installed`` says that an administrator has applied the manifests: they are only waited for. ``registered`` says
+    the same of the registration: it is waited for, must be the definition's, and stays.
     """
 
     def __init__(
@@ -41,9 +42,11 @@ class Installation:
         timeouts: Timeouts,
         *,
         installed: bool = False,
+        registered: bool = False,
     ) -> None:
         self._cluster, self._provider, self._binding = cluster, provider, binding
-        self._run_id, self._timeouts, self._installed = run_id, timeouts, installed
+        self._run_id, self._timeouts = run_id, timeouts
+        self._installed, self._registered = installed, registered
 
     def install(self, progress: Progress) -> None:
         """Load the artifacts, apply the manifests in order and wait for them, on every node where they have pods."""
@@ -61,9 +64,27 @@ class Installation:
 
     def register(self, registrar: Cluster, progress: Progress) -> None:
         """Register the name; ``registrar`` must have a ledger. One of KubeVirt's own bindings is registered nowhere."""
-        if self._binding.registration is not None:
+        if self._binding.registration is not None and not self._registered:
             progress(f"registering {self._binding.name}")
             Registration(registrar, self._binding.name).apply(self._binding.registration.to_dict())
+        elif self._binding.registration is not None:
+            self._await_registration(registrar, self._binding.registration.to_dict(), progress)
+
+    def _await_registration(self, registrar: Cluster, wanted: Mapping[str, object], progress: Progress) -> None:
+        name = self._binding.name
+        progress(f"waiting for the registration of {name}")
+        registration = Registration(registrar, name)
+        try:
+            wait_until(
+                f"{name} is registered as {dict(wanted)}",
+                registration.current,
+                self._timeouts.component_ready.start(),
+                until=lambda seen: seen == wanted,
+            )
+        except WaitError as error:
+            raise InstallationFailed(
+                f"{error}\n    fix: `binding-conformance register {self._binding.source}` with the registrar's rights"
+            ) from error
 
     def _apply(self, manifest: Manifest, progress: Progress) -> None:
         labelled = dict(manifest)

@@ -18,6 +18,7 @@ from conformance.cluster.kindconfig import MARK, KindOptions, configuration, fin
 from conformance.cluster.kindhost import Machine, preflight
 from conformance.cluster.provider import Mode, Progress, ProviderError
 from conformance.cluster.rundir import start_time, state_home
+from conformance.guest.image import DEFAULT
 from conformance.host.engine import Engine
 from conformance.host.finding import obstacles
 from conformance.host.tool import ToolFailed, ToolMissing
@@ -63,6 +64,10 @@ class KindProvider:
             multus = [m for m in lock.manifests if m.name == f"multus-{options.multus}"]
             operator = lock.manifest("kubevirt-operator", self._options.kubevirt_version)
             lock.require_resolved(self.images(), [*multus, operator])
+
+    @property
+    def guest(self) -> str:
+        return DEFAULT
 
     @property
     def owned(self) -> bool:

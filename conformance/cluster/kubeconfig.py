@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from conformance.cluster.provider import Mode, Progress, ProviderError
+from conformance.guest.image import DEFAULT
 from conformance.kube.cluster import Cluster
 from conformance.kube.errors import KubeError
 from conformance.kube.registry import find_kubevirt
@@ -18,6 +19,10 @@ class KubeconfigProvider:
 
     def __init__(self, kubeconfig: Path, context: str | None = None) -> None:
         self._kubeconfig, self._context = kubeconfig, context
+
+    @property
+    def guest(self) -> str:
+        return DEFAULT
 
     @property
     def owned(self) -> bool:

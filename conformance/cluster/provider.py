@@ -35,6 +35,11 @@ class Provider(Protocol):
         ...
 
     @property
+    def guest(self) -> str:
+        """The guest profile that its container disks are of, unless the user says otherwise."""
+        ...
+
+    @property
     def owned(self) -> bool:
         """Whether :meth:`down` takes the whole cluster away, with everything on it."""
         ...

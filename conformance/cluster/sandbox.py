@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conformance.cluster.provider import Mode, Progress, ProviderError
+from conformance.guest.image import DEFAULT
 from conformance.model import Binding
 from conformance.sandbox import daemon
 from conformance.sandbox.artifacts import node_image
@@ -49,6 +50,11 @@ class SandboxProvider:
         self._guests = [parse_choice(text) for text in guests]
         self._hco = hco
         self._running: daemon.RunningSandbox | None = None
+
+    @property
+    def guest(self) -> str:
+        """Its own guest renews at once; of a disk image that the user gives, no more is known than of Fedora."""
+        return DEFAULT if self._guests else "reacting"
 
     @property
     def owned(self) -> bool:

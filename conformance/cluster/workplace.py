@@ -47,13 +47,16 @@ class Workplace:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a run needs a place for: ``purposes`` name its processes, one namespace each."""
+    """What a run needs a place for: ``purposes`` name its processes, one namespace each; ``install`` and ``register``
+    say whether it does that itself.
+    """
 
     binding: Binding
     registry: Registry
     purposes: tuple[str, ...]
     node_access: bool
     install: bool
+    register: bool = True
 
 
 def on_our_cluster(admin: Cluster, login: Login, directory: RunDirectory, wanted: Wanted) -> Workplace:
@@ -128,7 +131,9 @@ def _make_namespaces(cluster: Cluster, directory: RunDirectory, purposes: Iterab
 def _parts(connections: Connections, wanted: Wanted) -> list[tuple[Account, Cluster]]:
     """Whose rights are asked for on which connection."""
     runner = connections.runner
-    parts: list[tuple[Account, Cluster]] = [("registrar", connections.registrar), ("runner", runner)]
+    parts: list[tuple[Account, Cluster]] = [("runner", runner)]
+    if wanted.register:
+        parts.insert(0, ("registrar", connections.registrar))
     if wanted.node_access:
         parts.append(("observer", runner))
     return [*parts, ("everybody", runner)]

@@ -27,6 +27,7 @@ from conformance.model.registration import (
 )
 from conformance.model.report import BindingSummary, Report, ReportError
 from conformance.model.requirement import CORE, Declaration, Level, Requirement, Seen
+from conformance.model.upstream import UpstreamCase, UpstreamResult, UpstreamSuite
 from conformance.model.verdict import (
     Measurement,
     Outcome,
@@ -79,6 +80,9 @@ __all__ = [
     "Skip",
     "SkipReason",
     "Summary",
+    "UpstreamCase",
+    "UpstreamResult",
+    "UpstreamSuite",
     "Verdict",
     "Version",
     "VersionError",

@@ -11,6 +11,7 @@ from conformance.model.binding import Binding, Implementation
 from conformance.model.capability import Capability
 from conformance.model.judgement import Entry, Judgement, Mode, judge
 from conformance.model.problem import ModelError
+from conformance.model.upstream import UpstreamSuite
 from conformance.model.verdict import Verdict
 
 
@@ -48,7 +49,8 @@ class Report:
 
     ``date`` is its start, with time zone; ``seconds`` its wall time. Versions are as the cluster tells them, empty if
     it could not be asked. ``environment`` are further facts by name (nodes, CNI, emulation, ...). ``entries`` holds
-    every requirement of the catalogue once, in catalogue order.
+    every requirement of the catalogue once, in catalogue order. ``upstream`` is KubeVirt's own conformance suite, where
+    it was asked for; it does not count for the verdict.
     """
 
     binding: BindingSummary
@@ -61,6 +63,7 @@ class Report:
     kubernetes_version: str
     entries: tuple[Entry, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    upstream: UpstreamSuite | None = None
 
     def __post_init__(self) -> None:
         if self.date.tzinfo is None:

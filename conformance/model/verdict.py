@@ -37,6 +37,8 @@ class SkipReason(StrEnum):
     """This version of the suite has no check for it."""
     NOT_SELECTED = "not-selected"
     """The run was limited to other requirements."""
+    OTHER_SHARD = "other-shard"
+    """Another shard of the run decides it."""
     ENVIRONMENT_LACKS = "environment-lacks"
     """The cluster cannot show the behaviour (no second node, no IPv6, ...)."""
     INTERRUPTED = "interrupted"

@@ -18,7 +18,7 @@ from conformance.plugin.progress import ProgressLine, Terminal
 from conformance.plugin.provision import Provisioning
 from conformance.plugin.reporting import print_table, write_all
 from conformance.plugin.results import Finished, exit_status
-from conformance.plugin.session import CHECKS, HANDOFF, OUTCOME, ItemHooks
+from conformance.plugin.session import CHECKS, ELSEWHERE, HANDOFF, OUTCOME, ItemHooks
 from conformance.plugin.settings import Settings
 from conformance.plugin.verdicts import from_json
 
@@ -110,6 +110,8 @@ class ControllerSession(ItemHooks):
         """A worker has ended: which requirements have a check."""
         found = getattr(node, "workeroutput", {}).get(CHECKS, [])
         self.checks = sorted({*self.checks, *found})
+        if self.results is not None:
+            self.results.elsewhere |= frozenset(getattr(node, "workeroutput", {}).get(ELSEWHERE, []))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -137,11 +139,16 @@ class ControllerSession(ItemHooks):
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Report, then clean up; the session's exit status becomes the binding's."""
         if self.results is not None:
+            if self.settings.upstream and self._provisioning is not None:
+                self.results.upstream = self._provisioning.upstream()
             report = self.results.report(self.checks)
             allure = getattr(session.config.option, "allure_report_dir", None)
             write_all(report, self.results, self.settings.report_dir, Path(allure) if allure else None)
             status = exit_status(report)
-            others_failed = exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+            usual = {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
+            if self.settings.shard is not None:
+                usual.add(pytest.ExitCode.NO_TESTS_COLLECTED)  # there may be more shards than groups of checks
+            others_failed = exitstatus not in usual
             session.exitstatus = max(status, ENVIRONMENT) if others_failed and status != 1 else status
             if status and self._provisioning is not None:
                 self._remark = self._provisioning.save_logs()

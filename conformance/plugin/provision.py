@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
 from conformance.access.accounts import proxied_kubeconfig
 from conformance.access.logins import Connections, Login, Logins
 from conformance.cluster.fitness import require_fit, usable_nodes
+from conformance.cluster.incluster import default_kubeconfig
 from conformance.cluster.install import Installation, undo
 from conformance.cluster.kubeconfig import KubeconfigProvider
 from conformance.cluster.provider import Progress, Provider
 from conformance.cluster.rundir import RunDirectory
+from conformance.cluster.upstream import UpstreamRun
 from conformance.cluster.workplace import Wanted, Workplace, on_our_cluster, on_their_cluster
+from conformance.images.lock import ImagesLock
 from conformance.kube.cluster import Cluster
 from conformance.kube.errors import Forbidden, KubeError
 from conformance.kube.ledger import Record
@@ -22,8 +24,8 @@ from conformance.kube.networks import offered_network
 from conformance.kube.outcome import EnvironmentFault
 from conformance.kube.registry import Registry, find_kubevirt, find_registry
 from conformance.kube.timeouts import Timeouts
-from conformance.model import Binding
-from conformance.plugin.paths import data_root
+from conformance.model import Binding, UpstreamSuite
+from conformance.plugin.paths import data_root, fixtures_directory
 from conformance.plugin.run import Handoff
 from conformance.plugin.settings import Settings
 from conformance.site import load_site
@@ -52,10 +54,7 @@ def make_provider(settings: Settings) -> Provider:
 
 
 def _kubeconfig(settings: Settings) -> Path:
-    if settings.kubeconfig is not None:
-        return settings.kubeconfig
-    named = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
-    return Path(named) if named else Path.home() / ".kube" / "config"
+    return settings.kubeconfig or default_kubeconfig()
 
 
 class Provisioning:
@@ -86,7 +85,13 @@ class Provisioning:
         self.handoff = self._describe(cluster, directory, registry, nodes, workplace)
         directory.keys()
         installation = Installation(
-            cluster, self._provider, self._binding, directory.id, self._timeouts, installed=self._site.installed
+            cluster,
+            self._provider,
+            self._binding,
+            directory.id,
+            self._timeouts,
+            installed=self._site.installed,
+            registered=self._settings.registered,
         )
         installation.install(self._progress)
         working = Connections(workplace.logins, directory.ledger, directory.discovery_cache)
@@ -125,15 +130,21 @@ class Provisioning:
             purposes=tuple(f"gw{index}" for index in range(workers)) if workers else ("main",),
             node_access=self._node_access,
             install=not self._site.installed,
+            register=not self._settings.registered,
         )
         logins = connections.logins
         if self._settings.mode != "kubeconfig":
             return on_our_cluster(connections.installer, logins.installer, directory, wanted)
-        given = self._site.namespaces
+        given = self._share(self._site.namespaces, len(wanted.purposes))
         workplace = on_their_cluster(connections, given, directory, wanted, self._progress)
         self._namespaces = workplace.namespaces
         directory.describe(self._settings.mode, logins, self._binding.source, workplace.namespaces)
         return workplace
+
+    def _share(self, namespaces: tuple[str, ...], needed: int) -> tuple[str, ...]:
+        """Of the namespaces the site gives, those of this shard: shards run side by side."""
+        shard = self._settings.shard
+        return namespaces if shard is None else namespaces[(shard.index - 1) * needed :]
 
     @property
     def _node_access(self) -> bool:
@@ -165,6 +176,7 @@ class Provisioning:
             kubevirt=versions.kubevirt,
             timeout_factor=self._factor(cluster),
             secondary_network=self._secondary_network(cluster),
+            guest=self._settings.guest or self._provider.guest,
         )
 
     def _secondary_network(self, cluster: Cluster) -> str:
@@ -177,6 +189,23 @@ class Provisioning:
             return offered_network(cluster)
         except Forbidden:  # an account that may not look into other namespaces
             return ""
+
+    def upstream(self) -> UpstreamSuite | None:
+        """KubeVirt's own conformance suite with the binding as primary; None before :meth:`up`."""
+        if self._connections is None or self._directory is None or self.handoff is None:
+            return None
+        lock = ImagesLock(fixtures_directory() / "images.lock")
+        repository, release = "quay.io/kubevirt/conformance", self.handoff.kubevirt
+        known = {image.tag: image.reference for image in lock.images if image.repository == repository}
+        return UpstreamRun(
+            cluster=self._connections.installer,
+            run_id=self._directory.id,
+            binding=self._binding.name,
+            image=known.get(release, f"{repository}:{release}"),
+            keeper_image=lock.image("docker.io/library/python", "3.13-alpine").reference,
+            kubevirt=release,
+            progress=self._progress,
+        ).run()
 
     def save_logs(self) -> str:
         """What the nodes can tell of a run that went wrong, into the report; a remark when they cannot be had."""

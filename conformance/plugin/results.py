@@ -20,11 +20,13 @@ from conformance.model import (
     Skip,
     SkipReason,
     Summary,
+    UpstreamSuite,
     Verdict,
     merge_outcomes,
 )
 from conformance.plugin.run import Handoff
 from conformance.plugin.settings import Settings
+from conformance.report.merge import SHARD
 
 DISTRIBUTION = "kubevirt-binding-conformance"
 
@@ -40,12 +42,17 @@ class Finished:
 
 
 class Results:
-    """Gathers the outcomes of one run; outcomes of variants of one requirement are merged, the worst counts."""
+    """Gathers the outcomes of one run; outcomes of variants of one requirement are merged, the worst counts.
+
+    ``elsewhere`` are the requirements that other shards decide; ``upstream`` is what KubeVirt's own suite found.
+    """
 
     def __init__(self, binding: Binding, handoff: Handoff, settings: Settings) -> None:
         self._binding, self._handoff, self._settings = binding, handoff, settings
         self._started = datetime.now(UTC)
         self.finished: list[Finished] = []
+        self.elsewhere: frozenset[str] = frozenset()
+        self.upstream: UpstreamSuite | None = None
 
     def applicable(self) -> frozenset[str]:
         """The requirements a check has to decide."""
@@ -67,9 +74,11 @@ class Results:
             kubevirt_version=self._handoff.kubevirt,
             kubernetes_version=self._handoff.kubernetes,
             entries=entries,
+            upstream=self.upstream,
             environment={
                 "nodes": ", ".join(self._handoff.nodes),
                 "timeout factor": f"{self._handoff.timeout_factor:g}",
+                **({SHARD: str(self._settings.shard)} if self._settings.shard else {}),
                 **({"site": self._handoff.site_name} if self._handoff.site_name else {}),
             },
         )
@@ -103,6 +112,9 @@ class Results:
             return merge_outcomes(found)
         if not selected.applicable:
             return selected.outcome()
+        if requirement in self.elsewhere:
+            skip = Skip(SkipReason.OTHER_SHARD, f"this was shard {self._settings.shard}; another one decides it")
+            return Outcome(requirement, Verdict.SKIPPED, message=skip.detail, skip=skip)
         skip = Skip(SkipReason.INTERRUPTED, "the run ended before its check, or the check was deselected")
         return Outcome(requirement, Verdict.SKIPPED, message=skip.detail, skip=skip)
 
@@ -118,11 +130,13 @@ def exit_status(report: Report) -> int:
         return 1
     if summary is Summary.CONFORMANT:
         return 0
-    chosen = {SkipReason.NOT_SELECTED, SkipReason.OUTSIDE_PROFILE}
+    chosen = {SkipReason.NOT_SELECTED, SkipReason.OUTSIDE_PROFILE, SkipReason.OTHER_SHARD}
     outcomes = [entry.outcome for entry in report.entries]
     undecided = any(o.unproven and not (o.skip and o.skip.reason in chosen) for o in outcomes)
     decided = any(o.verdict in (Verdict.CONFORMANT, Verdict.NON_CONFORMANT) for o in outcomes)
-    return 0 if decided and not undecided else 3
+    # a shard may have nothing to do, when there are more of them than groups of checks
+    idle = any(o.skip and o.skip.reason is SkipReason.OTHER_SHARD for o in outcomes)
+    return 0 if (decided or idle) and not undecided else 3
 
 
 def suite_version() -> str:

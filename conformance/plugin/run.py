@@ -10,7 +10,7 @@ from conformance.access.logins import Connections, Login, Logins
 from conformance.cluster.provider import Mode
 from conformance.cluster.rundir import RUN_LABEL, RunDirectory
 from conformance.guest.guest import Guest
-from conformance.guest.image import GuestImage
+from conformance.guest.image import DEFAULT, GuestImage
 from conformance.guest.keys import GuestKeys
 from conformance.kube.cluster import Cluster, Versions
 from conformance.kube.networks import SECONDARY_LABEL
@@ -24,7 +24,8 @@ from conformance.site import load_site
 class Handoff:
     """What the controller tells its workers. Plain values: it travels as JSON.
 
-    ``namespaces`` has one for each process, in the order of the workers; ``site`` is the path of the site file or "".
+    ``namespaces`` has one for each process, in the order of the workers; ``site`` is the path of the site file or "",
+    ``guest`` the name of a guest profile.
     """
 
     directory: str
@@ -43,6 +44,7 @@ class Handoff:
     kubevirt: str
     timeout_factor: float
     secondary_network: str = ""
+    guest: str = DEFAULT
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

@@ -5,10 +5,7 @@ from __future__ import annotations
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-
-def family_of(nodeid: str) -> str:
-    """The directory of a check's module: its checks share fixtures, VMs and a migration among them."""
-    return nodeid.partition("::")[0].rpartition("/")[0]
+from conformance.plugin.sharding import family_of
 
 
 def family_scheduling(config: pytest.Config, log: object) -> object:

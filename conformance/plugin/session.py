@@ -15,11 +15,13 @@ from conformance.plugin.items import evidence_of, record_of, requirement_of, ter
 from conformance.plugin.results import Results
 from conformance.plugin.run import Handoff, Run
 from conformance.plugin.settings import Settings
+from conformance.plugin.sharding import Shard
 from conformance.plugin.verdicts import to_json
 
 OUTCOME = "conformance"
 HANDOFF = "conformance_handoff"
 CHECKS = "conformance_checks"
+ELSEWHERE = "conformance_elsewhere"
 _RUN = pytest.StashKey[Run]()
 
 
@@ -82,6 +84,17 @@ class ItemHooks:
         if left_out:
             config.hook.pytest_deselected(items=left_out)
             items[:] = [item for item in items if item not in left_out]
+        if self.settings.shard is not None:
+            self._leave_to_others(self.settings.shard, self.results, config, items)
+
+    def _leave_to_others(self, shard: Shard, results: Results, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Leave out the checks of other shards."""
+        mine = shard.mine((item.nodeid, requirement_of(item)) for item in items if requirement_of(item))
+        others = [item for item in items if requirement_of(item) and item.nodeid not in mine]
+        results.elsewhere = frozenset(requirement_of(item) for item in others)
+        if others:
+            config.hook.pytest_deselected(items=others)
+            items[:] = [item for item in items if item not in others]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -124,4 +137,5 @@ class WorkerSession(ItemHooks):
         """Tell the controller which requirements have a check."""
         output: dict[str, object] = getattr(session.config, "workeroutput", {})
         output[CHECKS] = self.checks
+        output[ELSEWHERE] = sorted(self.results.elsewhere) if self.results else []
         current_run(self.config).close()

@@ -9,8 +9,10 @@ import pytest
 
 from conformance.cluster.kindconfig import KindOptions
 from conformance.cluster.provider import MODES, Mode
+from conformance.guest.image import profiles
 from conformance.model import ModelError
 from conformance.model.registration import NadReference
+from conformance.plugin.sharding import Shard, ShardError
 
 DEFAULT_REPORT_DIR = "out/report"
 
@@ -41,6 +43,10 @@ class Settings:
     workers: int = 0
     hco: bool = False
     secondary_network: str = ""
+    shard: Shard | None = None
+    registered: bool = False
+    upstream: bool = False
+    guest: str = ""
     kind: KindOptions = field(default_factory=KindOptions)
     guests: tuple[str, ...] = ()
 
@@ -66,6 +72,8 @@ _OPTIONS: tuple[tuple[str, str, str], ...] = (
     ("report-dir", DEFAULT_REPORT_DIR, f"directory of the report (default: {DEFAULT_REPORT_DIR})"),
     ("site", "", "site file with the local facts of the cluster"),
     ("secondary-network", "", "NetworkAttachmentDefinition (namespace/name) to test secondary interfaces on"),
+    ("guest", "", "guest profile: fedora, alpine or reacting (default: what the cluster offers)"),
+    ("shard", "", "run part I of N, I/N (or job/N in an indexed Job); `verify --merge` joins their reports"),
     ("timeout-factor", "1", "multiply every timeout by this number"),
 )
 
@@ -88,6 +96,18 @@ def add_options(parser: pytest.Parser) -> None:
     kind = "option of --cluster kind, NAME=VALUE (may be repeated): name, engine, ip-family, multus, bundle, ..."
     group.addoption("--kind", dest=_dest("kind"), action="append", default=None, metavar="NAME=VALUE", help=kind)
     parser.addini(_dest("kind"), kind, type="args", default=[])
+    registered = "the binding is registered already, as defined: wait for it, leave it alone (shards share it)"
+    group.addoption("--registered", dest=_dest("registered"), action="store_true", default=None, help=registered)
+    parser.addini(_dest("registered"), registered, type="bool", default=False)
+    upstream = "afterwards run KubeVirt's own conformance suite with the binding as primary; a section of the report"
+    group.addoption(
+        "--upstream-conformance",
+        dest=_dest("upstream-conformance"),
+        action="store_true",
+        default=None,
+        help=upstream,
+    )
+    parser.addini(_dest("upstream-conformance"), upstream, type="bool", default=False)
     guest = "what the sandbox boots for a containerDisk: [REFERENCE=] the name of a guest, or the path of a disk image"
     group.addoption(
         "--guest-image",
@@ -135,6 +155,10 @@ def read_settings(config: pytest.Config) -> Settings:
         workers=_workers(config),
         hco=bool(_value(config, "hco")),
         secondary_network=_network(config),
+        shard=_shard(config),
+        registered=bool(_value(config, "registered")),
+        guest=_guest(config),
+        upstream=bool(_value(config, "upstream-conformance")),
         kind=_kind_options(config),
         guests=_guests(config, mode),
     )
@@ -157,6 +181,20 @@ def _kind_options(config: pytest.Config) -> KindOptions:
         )
     except ModelError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def _guest(config: pytest.Config) -> str:
+    name = str(_value(config, "guest"))
+    if name and name not in profiles():
+        raise pytest.UsageError(f"--guest {name}: not one of {', '.join(profiles())}; a site file takes any other")
+    return name
+
+
+def _shard(config: pytest.Config) -> Shard | None:
+    try:
+        return Shard.parse(str(_value(config, "shard")))
+    except ShardError as error:
+        raise pytest.UsageError(f"--shard {error}") from error
 
 
 def _guests(config: pytest.Config, mode: str) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ from conformance.model import (
     ProfileResult,
     Report,
     Skip,
+    UpstreamCase,
+    UpstreamSuite,
     Verdict,
 )
 from conformance.report.files import (
@@ -30,6 +32,8 @@ from conformance.report.files import (
     SkipFile,
     StatisticsFile,
     SuiteFile,
+    UpstreamCaseFile,
+    UpstreamFile,
 )
 
 
@@ -63,6 +67,7 @@ def to_file(report: Report) -> ReportFile:
             core=_profile_file(judgement.core), extended=[_profile_file(profile) for profile in judgement.extended]
         ),
         requirements=[_requirement_file(entry) for entry in report.entries],
+        upstream=_upstream_file(report.upstream) if report.upstream else None,
     )
 
 
@@ -96,6 +101,25 @@ def from_file(file: ReportFile) -> Report:
         kubernetes_version=file.cluster.kubernetes_version,
         entries=tuple(_entry(requirement) for requirement in file.requirements),
         environment=dict(file.cluster.environment),
+        upstream=_upstream(file.upstream) if file.upstream else None,
+    )
+
+
+def _upstream(file: UpstreamFile) -> UpstreamSuite:
+    cases = tuple(UpstreamCase(case.name, case.result, case.seconds, case.message) for case in file.cases)
+    return UpstreamSuite(file.image, file.seconds, cases, file.skipped, file.trouble)
+
+
+def _upstream_file(suite: UpstreamSuite) -> UpstreamFile:
+    return UpstreamFile(
+        image=suite.image,
+        seconds=suite.seconds,
+        cases=[
+            UpstreamCaseFile(name=case.name, result=case.result, seconds=case.seconds, message=case.message)
+            for case in suite.cases
+        ],
+        skipped=suite.skipped,
+        trouble=suite.trouble,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from conformance.model import Capability, Level, Mode, SkipReason, Summary, Verdict
+from conformance.model import Capability, Level, Mode, SkipReason, Summary, UpstreamResult, Verdict
 
 API_VERSION: Final = "binding-conformance/v1alpha1"
 KIND: Final = "ConformanceReport"
@@ -155,6 +155,28 @@ class RequirementFile(_File):
     measurements: list[MeasurementFile] = []
 
 
+class UpstreamCaseFile(_File):
+    """One case of KubeVirt's own conformance suite."""
+
+    name: str
+    result: UpstreamResult
+    seconds: Seconds = 0.0
+    message: str = ""
+
+
+class UpstreamFile(_File):
+    """KubeVirt's own conformance suite with the binding as primary. It does not count for the verdict."""
+
+    image: str
+    seconds: Seconds
+    cases: list[UpstreamCaseFile] = []
+    """Those that ran."""
+    skipped: Annotated[int, Field(ge=0)] = 0
+    """Those that its label filter left out."""
+    trouble: str = ""
+    """Why there is no result."""
+
+
 class ReportFile(_File):
     """What the conformance suite found out about one binding in one run."""
 
@@ -171,3 +193,4 @@ class ReportFile(_File):
     judgement: JudgementFile
     profiles: ProfilesFile
     requirements: list[RequirementFile]
+    upstream: UpstreamFile | None = None

@@ -20,6 +20,7 @@ from conformance.model import (
     Verdict,
 )
 from conformance.report.markup import Markup, join, tag
+from conformance.report.upstream import upstream_section
 
 FILE_NAME = "index.html"
 
@@ -84,6 +85,7 @@ def render_html(
         None,
         tag("main", None, _header(report, label), _banner(report), _overview(report), _profiles(report.judgement)),
         tag("section", {"class": "list"}, _toolbar(report), _families(report, families or {}, sources or {})),
+        upstream_section(report.upstream) if report.upstream else None,
         tag("footer", None, f"kubevirt-binding-conformance {report.suite_version}, binding {report.binding.digest}"),
         tag("script", None, _asset("report.js")),
     )

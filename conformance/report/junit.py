@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
-from conformance.model import Entry, Report, Verdict
+from conformance.model import Entry, Report, UpstreamResult, UpstreamSuite, Verdict
+from conformance.report.upstream import TITLE as UPSTREAM
 
 FILE_NAME = "junit.xml"
 
@@ -36,6 +37,8 @@ def dump_junit(report: Report) -> str:
         suite.set("timestamp", report.date.isoformat(timespec="seconds"))
         for entry in entries:
             _add_case(suite, entry, label)
+    if report.upstream is not None:
+        _add_upstream(root, report.upstream)
     ET.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
@@ -78,6 +81,22 @@ def _add_case(suite: ET.Element, entry: Entry, label: str) -> None:
     lines += [f"evidence: {path}" for path in outcome.evidence]
     if lines:
         ET.SubElement(case, "system-out").text = _text("\n".join(lines))
+
+
+def _add_upstream(root: ET.Element, upstream: UpstreamSuite) -> None:
+    """A suite of its own, outside of the totals, which are of our requirements."""
+    counts = {"tests": str(len(upstream.cases)), "failures": str(len(upstream.failed))}
+    suite = ET.SubElement(root, "testsuite", {"name": UPSTREAM, **counts, "errors": "0", "skipped": "0"})
+    suite.set("time", f"{upstream.seconds:.3f}")
+    for case in upstream.cases:
+        element = ET.SubElement(
+            suite, "testcase", classname=UPSTREAM, name=_text(case.name), time=f"{case.seconds:.3f}"
+        )
+        if case.result is UpstreamResult.FAILED:
+            first_line = case.message.partition("\n")[0]
+            ET.SubElement(element, "failure", message=_text(first_line)).text = _text(case.message)
+    if upstream.trouble:
+        ET.SubElement(suite, "system-err").text = _text(upstream.trouble)
 
 
 _RESULT = {

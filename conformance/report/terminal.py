@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from conformance.model import Entry, Report, SkipReason, Summary, Verdict
+from conformance.report.upstream import TITLE as UPSTREAM
 
 _STYLES = {
     Verdict.CONFORMANT: "green",
@@ -90,5 +91,7 @@ def _print_summary(report: Report, console: Console) -> None:
             (f"{label}: ", "bold"), (judgement.summary.value, _SUMMARY_STYLES[judgement.summary]), f" ({counts})"
         )
     )
+    if report.upstream is not None:
+        console.print(f"{UPSTREAM}: {report.upstream.summary}", highlight=False, markup=False)
     for obstacle in judgement.obstacles:
         console.print(Text(f"no certificate: {obstacle}", style="dim"), soft_wrap=True)

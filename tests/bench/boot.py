@@ -22,7 +22,7 @@ from conformance.kube.timeouts import Deadline, Timeouts
 from conformance.kube.vmi import NicSpec, Port, VmiSpec
 from conformance.kube.wait import wait_until
 from conformance.model import Binding
-from fixtures.images import guest_image
+from fixtures.images import known_guest
 
 _SECONDS = 120.0
 _BANNER_SECONDS = 1.0
@@ -51,7 +51,7 @@ class Boots:
 
     def seconds(self, name: str) -> float:
         """Boot one VM, run a command in it over the portforward subresource, delete it; seconds until the answer."""
-        image = guest_image()
+        image = known_guest()
         nic = NicSpec("default", self._binding.name, ports=(Port(22, "TCP", "ssh"),))
         data = self._keys.user_data(hostname=name)
         spec = VmiSpec(name, "default", (nic,), image.reference, data, image.boot_memory, grace_seconds=0)

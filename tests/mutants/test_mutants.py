@@ -86,7 +86,8 @@ def explain(report: Report) -> str:
 
 
 @pytest.mark.parametrize("definition", parameters(MUTANTS, SLOW))
-def test_a_mutant_is_caught(definition: Path, sandbox: Path, tmp_path: Path) -> None:
+def test_a_mutant_is_caught(definition: Path, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    sandbox: Path = request.getfixturevalue("hco_sandbox" if definition.stem in UNDER_HCO else "sandbox")
     mutant = load_binding(definition).mutant
     assert mutant is not None
     wanted = {*PLAIN, *mutant.caught_by}

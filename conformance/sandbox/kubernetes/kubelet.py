@@ -366,8 +366,10 @@ class Kubelet:
         return None
 
     async def _stop_containers(self, pod: Object, running: RunningPod, grace: float) -> None:
-        for name in [name for name, state in running.states.main.items() if state.phase == "running"]:
-            await self._events.normal(pod, "Killing", f"Stopping container {name}", f"spec.containers{{{name}}}")
+        groups = (("initContainers", running.states.init), ("containers", running.states.main))
+        living = [(g, name) for g, states in groups for name, state in states.items() if state.phase == "running"]
+        for group, name in living:
+            await self._events.normal(pod, "Killing", f"Stopping container {name}", f"spec.{group}{{{name}}}")
         for container in list(running.containers.values()):
             await container.kill(signal.SIGTERM)
         watchers = list(running.watchers)

@@ -64,11 +64,12 @@ class PodVolumes:
             (path / item["path"]).write_text(field_value(self._pod, item["fieldRef"]["fieldPath"]))
 
     def refresh(self, pod: Object) -> None:
-        """Follow a change of the pod's labels and annotations."""
+        """Follow a change of the pod's labels and annotations, once the volumes are there."""
         self._pod = pod
         for volume in pod["spec"].get("volumes") or []:
-            if source := volume.get("downwardAPI"):
-                self.write_downward(source, self.directory / volume["name"])
+            path = self.directory / volume["name"]
+            if (source := volume.get("downwardAPI")) and path.is_dir():
+                self.write_downward(source, path)
 
     def mounts(self, container: Object) -> Iterator[Mount]:
         """What to bind into `container`; paths of the node are those of its own root file system."""

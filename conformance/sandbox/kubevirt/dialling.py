@@ -6,7 +6,7 @@ import asyncio
 import errno
 import os
 import socket
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from conformance.sandbox.network.node import Node
 
@@ -66,8 +66,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.DatagramTransport):
-            self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)  # asyncio's own class is none in Python 3.11
 
     def datagram_received(self, data: bytes, _addr: object) -> None:
         self.reader.feed_data(data)

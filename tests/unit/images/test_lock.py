@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from conformance.guest.image import profiles
 from conformance.images.lock import ImagesLock, LockError, Part, Unresolved, repository_of
 from conformance.images.registry import Registries, RegistryError
 from conformance.images.resolve import resolve
-from fixtures.images import LOCK, client_image, guest_image
+from fixtures.images import LOCK, client_image, known_guest
 from tests.unit.images.registry_server import Registry, registry_server
 
 ROOT = Path(__file__).parents[3]
@@ -185,4 +186,4 @@ def test_no_manifest_or_code_names_an_image_outside_the_lock() -> None:
 
 def test_the_suite_uses_what_the_lock_has() -> None:
     names = {image.reference for image in ImagesLock(LOCK).images}
-    assert {client_image(), guest_image().reference} <= names
+    assert {client_image(), *(known_guest(name).reference for name in profiles())} <= names

@@ -113,7 +113,7 @@ def ready_server(server: Server) -> Server:
     """The server with a node, and with a KubeVirt that is deployed."""
     cluster = server.cluster()
     for name in ("node-1", "node-2"):
-        cluster.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+        cluster.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
     status = {"phase": "Deployed", "observedKubeVirtVersion": "v1.9.0"}
     cluster.patch(KUBEVIRT.ref("kubevirt", "kubevirt"), {"status": status}, subresource="status")
     assert cluster.list(NODE).items

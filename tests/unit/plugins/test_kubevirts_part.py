@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from conformance.guest.image import DEFAULT
 from conformance.kube.cluster import Cluster
 from conformance.kube.errors import ApiError
 from conformance.kube.manifest import Manifest
@@ -98,6 +99,8 @@ def test_absent_interfaces(answer: ApiError | None, right: bool) -> None:
         binding=SimpleNamespace(core=None, name="b"),
         keys=SimpleNamespace(user_data=lambda: ""),
         labels={},
+        site=SimpleNamespace(guest=None),
+        handoff=SimpleNamespace(guest=DEFAULT),
     )
     if right:
         test_absent.test_state_absent_is_refused(cast(Run, run), "ns")
