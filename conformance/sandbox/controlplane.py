@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,10 +18,12 @@ from aiohttp import web
 
 from conformance.sandbox.client import (
     DAEMON_SETS,
+    ENDPOINT_SLICES,
     KUBEVIRTS,
     MIGRATIONS,
     NADS,
     NAMESPACES,
+    NETWORK_POLICIES,
     NODES,
     PODS,
     SERVICES,
@@ -33,9 +36,9 @@ from conformance.sandbox.client import (
 from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.guestlibrary import GuestLibrary
 from conformance.sandbox.images import Image
+from conformance.sandbox.kubernetes.clusternetwork import API_PORT, ClusterNetwork, cluster_services
 from conformance.sandbox.kubernetes.daemonset import DaemonSets
 from conformance.sandbox.kubernetes.deviceplugins import DevicePlugins
-from conformance.sandbox.kubernetes.dns import start_dns
 from conformance.sandbox.kubernetes.endpoints import EndpointSlices
 from conformance.sandbox.kubernetes.kubelet import Injected, Kubelet
 from conformance.sandbox.kubernetes.nodes import register_node
@@ -62,6 +65,7 @@ from conformance.sandbox.kubevirt.vmis import VmiController
 from conformance.sandbox.kubevirt.vms import VmController
 from conformance.sandbox.launcher.compute import compute_environment, compute_mounts, write_compute_layer
 from conformance.sandbox.launcher.container import Mount
+from conformance.sandbox.network import syscalls
 from conformance.sandbox.network.podnet import PodNetwork, PodRef
 from conformance.sandbox.supervisor import SandboxContext
 
@@ -70,6 +74,10 @@ log = logging.getLogger(__name__)
 KUBERNETES_VERSION: Final = "v1.36.2"
 LAUNCHER_IMAGE: Final = "quay.io/kubevirt/virt-launcher"
 _ADMISSION: Final = "conformance.sandbox.kubevirt.admission:admit"
+_WATCHED: Final = (
+    *(PODS, NODES, NAMESPACES, SERVICES, ENDPOINT_SLICES, NETWORK_POLICIES, DAEMON_SETS),
+    *(KUBEVIRTS, VMS, VMIS, MIGRATIONS),
+)
 _CRDS: Final = Path(__file__).parent / "kubevirt" / "crds"
 _NETWORKS: Final = Path(__file__).parent / "network" / "networks.yaml"
 _HCO: Final = Path(__file__).parent / "kubevirt" / "hco.yaml"
@@ -103,6 +111,9 @@ async def _api_server(context: SandboxContext, backend: Path) -> AsyncIterator[P
     """The API server's kubeconfig, while it runs."""
     command = [sys.executable, "-m", "conformance.sandbox.apiserver"]
     command += ["--directory", str(context.state.api), "--backend", str(backend), "--admission", _ADMISSION]
+    listener = syscalls.open_socket(context.fabric.control, socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind(("", API_PORT))
+    command += ["--listener", str(listener.fileno())]
     command += ["--server-version", KUBERNETES_VERSION, "--component", _COMPONENT]
     command += ["--crds", *(str(path) for path in (*sorted(_CRDS.glob("*.yaml")), *_ROLES))]
     command += [str(_HCO)] if _has_hco(context) else []
@@ -111,7 +122,9 @@ async def _api_server(context: SandboxContext, backend: Path) -> AsyncIterator[P
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, VERSION_VARIABLE: _version(context), KUBEVIRT_VARIABLE: "/".join(_place(context))},
+        pass_fds=(listener.fileno(),),
     )
+    listener.close()
     try:
         assert server.stdout is not None
         if not (line := await server.stdout.readline()).startswith(b"ready "):
@@ -129,6 +142,7 @@ class ControlPlane:
     def __init__(self, context: SandboxContext, client: ApiClient, guests: GuestLibrary) -> None:
         self._context, self._client, self._guests = context, client, guests
         self._shared = context.state.run / "vm"
+        self._network = ClusterNetwork(context.nodes, context.fabric)
         self._facts = facts_for(_version(context))
         self._informers: dict[Resource, Informer] = {}
         self._controllers: list[Controller] = []
@@ -148,10 +162,11 @@ class ControlPlane:
         await self._client.create(NAMESPACES, body)
         for node in self._context.nodes:
             await register_node(self._client, node, KUBERNETES_VERSION)
-            await start_dns(node)
             await self._devices[node.name].start()
         for network in yaml.safe_load_all(_NETWORKS.read_text(encoding="utf-8")):
             await self._client.create(NADS, network)
+        for resource, body in cluster_services():
+            await self._client.create(resource, body)
         if _has_hco(self._context):
             owner = await self._client.create(HYPERCONVERGEDS, hyperconverged())
             kubevirt = owned_kubevirt(owner, kubevirt["spec"])
@@ -168,9 +183,7 @@ class ControlPlane:
 
     async def start(self, backend: Path) -> None:
         """Start every controller and agent, and serve the streams on the UNIX socket `backend`."""
-        informers = {
-            r: self._informer(r) for r in (PODS, NODES, SERVICES, DAEMON_SETS, KUBEVIRTS, VMS, VMIS, MIGRATIONS)
-        }
+        informers = {r: self._informer(r) for r in _WATCHED}
         pods, nodes, vmis = informers[PODS], informers[NODES], informers[VMIS]
         template = TemplateService(self._facts, f"{LAUNCHER_IMAGE}:{self._facts.version}", self._find_nad)
         kubelets = {node.name: self._kubelet(node.name, pods) for node in self._context.nodes}
@@ -181,7 +194,8 @@ class ControlPlane:
         self._controllers = [
             Scheduler(self._client, pods, nodes).controller,
             DaemonSets(self._client, informers[DAEMON_SETS], pods, nodes).controller,
-            EndpointSlices(self._client, informers[SERVICES], pods).controller,
+            EndpointSlices(self._client, informers[SERVICES], pods, informers[ENDPOINT_SLICES]).controller,
+            *self._network.controllers(informers),
             VmController(self._client, informers[VMS], vmis).controller,
             VmiController(self._client, vmis, pods, informers[KUBEVIRTS], template).controller,
             MigrationController(
@@ -198,6 +212,7 @@ class ControlPlane:
             self._controllers.append(hco.controller)
         self._tasks = [asyncio.create_task(informer.run()) for informer in informers.values()]
         await asyncio.gather(*(informer.synced.wait() for informer in informers.values()))
+        await self._network.serve(informers)
         await self._serve_streams(backend, pods, kubelets, handlers)
 
     def _kubelet(self, name: str, pods: Informer) -> Kubelet:
@@ -232,6 +247,7 @@ class ControlPlane:
         """Stop streams, controllers and informers. Pods end with the sandbox's namespaces."""
         if self._runner is not None:
             await self._runner.cleanup()
+        await self._network.stop()
         for controller in self._controllers:
             await controller.stop()
         for devices in self._devices.values():

@@ -45,6 +45,7 @@ class SandboxContext:
 
     state: StateDir
     nodes: tuple[Node, ...]
+    fabric: Fabric
     images: ImageStore
     runtimes: Mapping[str, ContainerRuntime]
     root: Path
@@ -139,7 +140,8 @@ async def _build(arguments: argparse.Namespace, report: _Report, shutdown: async
     for node in nodes:
         _prepare_layers(node.layers)
     await asyncio.gather(*(node.start() for node in nodes))
-    await Fabric(state.run / "netns").join(nodes)
+    fabric = Fabric(state.run / "netns")
+    await fabric.join(nodes)
     await Segment(state.run / "netns").join(nodes)
     for node in nodes:
         write_default_network(node)
@@ -147,6 +149,7 @@ async def _build(arguments: argparse.Namespace, report: _Report, shutdown: async
     return SandboxContext(
         state=state,
         nodes=nodes,
+        fabric=fabric,
         images=images,
         runtimes={node.name: ContainerRuntime(node, images, node.layers / "containers") for node in nodes},
         root=arguments.root,
@@ -218,7 +221,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--root", type=Path, required=True, help="node root, only read")
     parser.add_argument("--cache", type=Path, required=True, help="cache directory")
     parser.add_argument("--nodes", nargs="+", required=True, help="node names")
-    parser.add_argument("--mtu", type=int, default=1500, help="of the cluster network, bytes")
+    parser.add_argument("--mtu", type=int, default=1500, help="of the pods' network, bytes")
     parser.add_argument("--entry", default=DEFAULT_ENTRY, help="the control plane, module:function")
     parser.add_argument("--options", default="{}", help="JSON object of strings, handed to the entry")
     parser.add_argument("--grace", type=float, default=GRACE_SECONDS, help="seconds the entry gets to end")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from conformance.kube.cluster import Cluster
 from conformance.kube.manifest import POD, Manifest, Ref, dig, is_true
+from conformance.kube.outcome import Inconclusive
 from conformance.kube.pods import PodProcess, start_in_pod
 from conformance.kube.timeouts import Deadline
 from conformance.kube.wait import wait_for
@@ -16,6 +17,7 @@ from conformance.traffic.results import Gap, Peer, Ping, TcpConnect, TcpEcho, Ud
 
 Protocol = Literal["tcp", "udp"]
 CONTAINER = "client"
+_LAST_WORDS_SECONDS = 10.0
 UDP_SIZES = (1, 64, 512, 1400, 4000)
 
 
@@ -62,6 +64,13 @@ class ClientPod:
     def address(self) -> str:
         """The first of ``status.podIPs``."""
         return self.addresses[0]
+
+    def address_of(self, family: Literal[4, 6]) -> str:
+        """The pod's address of that family. Raises Inconclusive where it has none."""
+        found = next((address for address in self.addresses if (":" in address) == (family == 6)), None)
+        if found is None:
+            raise Inconclusive(f"{self.ref} has no IPv{family} address: the cluster has none to give")
+        return found
 
     def start_process(self, argv: Sequence[str]) -> PodProcess:
         """A command in the pod, its stdin attached."""
@@ -134,7 +143,10 @@ class ClientPod:
         request = {"do": "serve", "protocol": protocol, "port": port, "family": family, "seconds": 0}
         with self._running(request) as process:
             ready = answer(process.line(0, 30), process.stderr, request)
-            yield PodEcho(process, self.address, int(ready["ready"]))
+            yield PodEcho(process, self.address_of(family), int(ready["ready"]))
+            # told, not only hung up on: the port is free again when the block is over
+            process.write(b"\n")
+            process.wait(_LAST_WORDS_SECONDS)
 
     # -- plumbing -------------------------------------------------------------------------------------------------
 

@@ -43,6 +43,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--component", nargs="*", default=[], help="write NAME.kubeconfig of user system:NAME, too")
     parser.add_argument("--token-file", type=Path, help="CSV of token,user,uid,groups for further users")
     parser.add_argument("--server-version", default=DEFAULT_VERSION, help="the version that /version answers")
+    parser.add_argument("--listener", type=int, help="inherited descriptor of another socket to serve on")
     parser.add_argument("--port", type=int, default=0, help="TCP port on 127.0.0.1; 0 takes a free one")
     return parser.parse_args(arguments)
 
@@ -87,6 +88,9 @@ async def serve(arguments: argparse.Namespace) -> None:
     )
     await runner.setup()
     await web.SockSite(runner, listener, ssl_context=pki.server_context()).start()
+    if arguments.listener is not None:
+        inside = socket.socket(fileno=arguments.listener)
+        await web.SockSite(runner, inside, ssl_context=pki.server_context()).start()
     arguments.directory.mkdir(parents=True, exist_ok=True)
     pki.write_admin_kubeconfig(arguments.directory / ADMIN_KUBECONFIG, url)
     for name in arguments.component:

@@ -137,10 +137,10 @@ def _qos_class(spec: KubeObject) -> str:
 
 
 class ServiceRules(KindRules):
-    """Cluster addresses and port defaults of services."""
+    """Cluster addresses, families and port defaults of services, on a dual-stack cluster that prefers IPv4."""
 
-    def __init__(self, addresses: str = "10.96.0.0/16") -> None:
-        self._addresses = ipaddress.ip_network(addresses)
+    def __init__(self, addresses: str = "10.96.0.0/16", addresses6: str = "fd00:10:96::/112") -> None:
+        self._networks = {"IPv4": ipaddress.ip_network(addresses), "IPv6": ipaddress.ip_network(addresses6)}
         self._next = 10
 
     def prepare(self, obj: KubeObject, old: KubeObject | None) -> None:
@@ -152,12 +152,18 @@ class ServiceRules(KindRules):
                 port.setdefault("targetPort", port["port"])
         if spec.get("type", "ClusterIP") == "ExternalName":
             return
-        kept = ((old or {}).get("spec") or {}).get("clusterIP")
-        spec["clusterIP"] = spec.get("clusterIP") or kept or self._allocate()
-        spec["clusterIPs"] = [spec["clusterIP"]]
-        spec.setdefault("ipFamilies", ["IPv4"])
+        before = (old or {}).get("spec") or {}
+        families = _families(spec, before)
+        spec["ipFamilies"] = families
         spec.setdefault("ipFamilyPolicy", "SingleStack")
         spec.setdefault("internalTrafficPolicy", "Cluster")
+        given = spec.get("clusterIPs") or ([spec["clusterIP"]] if spec.get("clusterIP") else before.get("clusterIPs"))
+        if given and given[0] == "None":
+            spec["clusterIPs"] = ["None"]
+        else:
+            asked = [address for address in given or [] if address]
+            spec["clusterIPs"] = asked[: len(families)] + [self._allocate(family) for family in families[len(asked) :]]
+        spec["clusterIP"] = spec["clusterIPs"][0]
 
     def causes(self, obj: KubeObject, old: KubeObject | None) -> list[Cause]:
         before, after = ((part or {}).get("spec", {}).get("clusterIP") for part in (old, obj))
@@ -166,9 +172,20 @@ class ServiceRules(KindRules):
             return [Cause("FieldValueInvalid", message, "spec.clusterIPs[0]")]
         return []
 
-    def _allocate(self) -> str:
-        self._next = self._next % (self._addresses.num_addresses - 2) + 1
-        return str(self._addresses[self._next])
+    def _allocate(self, family: str) -> str:
+        network = self._networks[family]
+        self._next = self._next % (network.num_addresses - 2) + 1
+        return str(network[self._next])
+
+
+def _families(spec: KubeObject, before: KubeObject) -> list[str]:
+    """The address families of a service: those asked for, completed as its policy says."""
+    asked = [str(family) for family in spec.get("ipFamilies") or before.get("ipFamilies") or []]
+    if not asked:
+        asked = ["IPv6" if ":" in str(spec.get("clusterIP", "")) else "IPv4"]
+    if spec.get("ipFamilyPolicy", "SingleStack") == "SingleStack":
+        return asked[:1]
+    return asked + [family for family in ("IPv4", "IPv6") if family not in asked]
 
 
 PLAIN = KindRules()

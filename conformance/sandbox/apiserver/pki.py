@@ -12,6 +12,18 @@ import yaml
 
 ADMIN = "sandbox-admin"
 
+# Where it listens on the machine, and how pods know it: the first address of the services' network, and its names.
+_NAMES = (
+    "127.0.0.1",
+    "::1",
+    "localhost",
+    "10.96.0.1",
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+)
+
 
 class Pki:
     """One certificate authority per server, in memory."""
@@ -28,7 +40,7 @@ class Pki:
         """TLS for the server; client certificates are asked for and verified, but not required."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._authority.issue_cert("127.0.0.1", "::1", "localhost", "kubernetes.default.svc").configure_cert(context)
+        self._authority.issue_cert(*_NAMES).configure_cert(context)
         self._authority.configure_trust(context)
         context.verify_mode = ssl.CERT_OPTIONAL
         return context

@@ -110,6 +110,11 @@ def _deployment_ready(deployment: KubeObject) -> Cell:
     return f"{ready}/{deployment['spec'].get('replicas', 1)}"
 
 
+def _pod_selector(policy: KubeObject) -> Cell:
+    labels = (policy["spec"].get("podSelector") or {}).get("matchLabels") or {}
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items())) or "<none>"
+
+
 def _role(binding: KubeObject) -> Cell:
     return f"{binding['roleRef']['kind']}/{binding['roleRef']['name']}"
 
@@ -129,6 +134,7 @@ PRINTERS: dict[tuple[ResourceKey, str], Printer] = {
     (("", "configmaps"), "Data"): _data_count,
     (("", "secrets"), "Data"): _data_count,
     (("apps", "deployments"), "Ready"): _deployment_ready,
+    (("networking.k8s.io", "networkpolicies"), "Pod-Selector"): _pod_selector,
     (("rbac.authorization.k8s.io", "rolebindings"), "Role"): _role,
     (("rbac.authorization.k8s.io", "clusterrolebindings"), "Role"): _role,
 }

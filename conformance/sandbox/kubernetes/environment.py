@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 
 from conformance.sandbox.client import CONFIG_MAPS, SECRETS, ApiClient, Object
-from conformance.sandbox.kubernetes.volumes import field_value
+from conformance.sandbox.kubernetes.volumes import KUBERNETES_PORT, KUBERNETES_SERVICE, field_value
 
 
 class ContainerEnvironmentError(Exception):
@@ -14,8 +14,11 @@ class ContainerEnvironmentError(Exception):
 
 
 async def environment(client: ApiClient, pod: Object, container: Object) -> dict[str, str]:
-    """All variables of `container`; those of `env` go before those of `envFrom`. Raises ContainerEnvironmentError."""
-    found: dict[str, str] = {}
+    """All variables of `container`: where the API is, `envFrom`, `env`; the later go before the earlier.
+
+    Raises ContainerEnvironmentError.
+    """
+    found = {"KUBERNETES_SERVICE_HOST": KUBERNETES_SERVICE, "KUBERNETES_SERVICE_PORT": str(KUBERNETES_PORT)}
     for source in container.get("envFrom") or []:
         secret = "secretRef" in source
         reference = source["secretRef" if secret else "configMapRef"]

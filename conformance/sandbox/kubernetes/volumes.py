@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from conformance.sandbox.client import CONFIG_MAPS, SECRETS, ApiClient, Object
+from conformance.sandbox.kubernetes.names import CLUSTER_DOMAIN
 from conformance.sandbox.launcher.container import Dns, Mount
 from conformance.sandbox.network.node import Node
 
 CLUSTER_DNS: Final = "10.96.0.10"
-CLUSTER_DOMAIN: Final = "cluster.local"
+KUBERNETES_SERVICE: Final = "10.96.0.1"
+KUBERNETES_PORT: Final = 443
 
 
 class VolumeError(Exception):

@@ -12,7 +12,7 @@ from typing import Final
 from conformance.sandbox.apiserver.admission import AdmissionDenied, AdmissionRequest
 from conformance.sandbox.apiserver.errors import Cause
 from conformance.sandbox.client import Object
-from conformance.sandbox.kubevirt import conditions
+from conformance.sandbox.kubevirt import conditions, spec
 from conformance.sandbox.kubevirt.defaults import default_migration, default_vm, default_vmi
 from conformance.sandbox.kubevirt.facts import NEWEST, VersionFacts, facts_for
 from conformance.sandbox.kubevirt.networkrules import (
@@ -20,6 +20,7 @@ from conformance.sandbox.kubevirt.networkrules import (
     discontinued_causes,
     gate_causes,
     network_causes,
+    passt_gate_causes,
 )
 
 VERSION_VARIABLE: Final = "SANDBOX_KUBEVIRT_VERSION"
@@ -27,6 +28,7 @@ KUBEVIRT_VARIABLE: Final = "SANDBOX_KUBEVIRT_CR"
 _FACTS: Final[VersionFacts] = facts_for(os.environ.get(VERSION_VARIABLE, NEWEST))
 _KUBEVIRT_CR: Final = os.environ.get(KUBEVIRT_VARIABLE, "kubevirt/kubevirt").split("/")
 _GATE: Final = "NetworkBindingPlugins"
+_PASST_GATE: Final = "PasstBinding"
 _VMI_WEBHOOK: Final = "virtualmachineinstances-create-validator.kubevirt.io"
 _VM_WEBHOOK: Final = "virtualmachine-validator.kubevirt.io"
 _MIGRATION_WEBHOOK: Final = "migration-create-validator.kubevirt.io"
@@ -57,6 +59,7 @@ def _deny(webhook: str, causes: list[Cause], code: int = 422) -> None:
 def _admit_vmi(request: AdmissionRequest, vmi: Object) -> None:
     if request.operation == "CREATE":
         body = vmi.get("spec") or {}
+        _drop_unknown(body)
         causes = discontinued_causes(body, "spec", _FACTS) + network_causes(body, "spec", _FACTS) * 2
         causes += boot_order_causes(body, "spec")
         _deny(_VMI_WEBHOOK, _gate_causes(request, body, "spec") + causes)
@@ -64,18 +67,30 @@ def _admit_vmi(request: AdmissionRequest, vmi: Object) -> None:
 
 
 def _gate_causes(request: AdmissionRequest, body: Object, root: str) -> list[Cause]:
-    """Refusals of plugin interfaces while the feature gate is needed and not listed in the KubeVirt CR."""
-    if not _FACTS.gate_required:
-        return []
+    """Refusals of interfaces whose feature gate is off: plugins while it is needed, and core passt."""
     namespace, name = _KUBEVIRT_CR
     kubevirt = request.lookup("kubevirt.io", "kubevirts", namespace, name) or {}
-    return [] if _GATE in _gates(kubevirt) else gate_causes(body, root, _FACTS)
+    causes = gate_causes(body, root, _FACTS) if _FACTS.gate_required and _GATE not in _gates(kubevirt) else []
+    return causes if _passt_enabled(kubevirt) else causes + passt_gate_causes(body, root)
 
 
-def _gates(kubevirt: Object) -> list[str]:
+def _passt_enabled(kubevirt: Object) -> bool:
+    if _FACTS.passt_binding == "gated":
+        return _PASST_GATE in _gates(kubevirt)
+    return _PASST_GATE not in _gates(kubevirt, "disabledFeatureGates")
+
+
+def _gates(kubevirt: Object, field: str = "featureGates") -> list[str]:
     configuration = (kubevirt.get("spec") or {}).get("configuration") or {}
-    gates: list[str] = (configuration.get("developerConfiguration") or {}).get("featureGates") or []
+    gates: list[str] = (configuration.get("developerConfiguration") or {}).get(field) or []
     return gates
+
+
+def _drop_unknown(body: Object) -> None:
+    """A release that does not know core passt drops the field, as every field that is not in its CRD."""
+    if _FACTS.passt_binding == "unknown":
+        for interface in spec.interfaces({"spec": body}):
+            interface.pop("passtBinding", None)
 
 
 def _admit_kubevirt(request: AdmissionRequest, kubevirt: Object) -> None:
@@ -94,6 +109,7 @@ def _admit_vm(request: AdmissionRequest, vm: Object) -> None:
     if request.operation == "CREATE":
         default_vm(vm)
     body, root = template.get("spec") or {}, "spec.template.spec"
+    _drop_unknown(body)
     _deny(_VM_WEBHOOK, _gate_causes(request, body, root) + network_causes(body, root, _FACTS))
 
 

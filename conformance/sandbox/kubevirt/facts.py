@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict
@@ -36,6 +36,8 @@ class VersionFacts(BaseModel):
     port_ranges_off: str | None
     dra_networks_off: str | None
     state_rule: str | None
+    passt_binding: Literal["unknown", "gated", "enabled"]
+    bridge_status_without_ipv6: bool
     unknown_binding: str
     not_migratable: str
     attachments: tuple[str, ...]

@@ -126,6 +126,15 @@ def gate_causes(body: Object, root: str, facts: VersionFacts) -> list[Cause]:
     ]
 
 
+def passt_gate_causes(body: Object, root: str) -> list[Cause]:
+    """Refusal of every core passt interface; for a cluster whose gate PasstBinding is off."""
+    return [
+        Cause(_INVALID, "PasstBinding feature gate is not enabled", f"{root}.domain.devices.interfaces[{index}].name")
+        for index, interface in enumerate(spec.interfaces({"spec": body}))
+        if interface.get("passtBinding") is not None
+    ]
+
+
 def _methods(view: _View) -> Iterator[Cause]:
     for interface, path in view.interfaces():
         name, plugin = interface["name"], interface.get("binding") is not None

@@ -13,6 +13,8 @@ from typing import Any, Final
 from conformance.sandbox.client import Object
 
 CORE_METHODS: Final = ("bridge", "masquerade", "sriov", "passtBinding", "slirp", "macvtap", "passt")
+BRIDGE_MIGRATION: Final = "kubevirt.io/allow-pod-bridge-network-live-migration"
+"""The annotation, with whatever value, that makes a VMI with a core bridge on the pod network migratable."""
 Registrations = Mapping[str, Mapping[str, Any]]
 """`spec.configuration.network.binding` of the KubeVirt CR."""
 
@@ -85,6 +87,8 @@ def is_migratable(vmi: Object, registered: Registrations) -> bool:
     name = binding_name(interface)
     if name is not None:
         return registered.get(name, {}).get("migration") is not None
+    if "bridge" in interface:
+        return BRIDGE_MIGRATION in (vmi["metadata"].get("annotations") or {})
     return "masquerade" in interface or "passtBinding" in interface
 
 

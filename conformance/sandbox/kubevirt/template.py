@@ -88,6 +88,7 @@ class TemplateService:
                 "automountServiceAccountToken": False,
                 "securityContext": {"runAsUser": 107, "runAsGroup": 107, "runAsNonRoot": True, "fsGroup": 107},
                 "hostname": vmi["spec"].get("hostname") or meta["name"][:63],
+                **({"subdomain": subdomain} if (subdomain := vmi["spec"].get("subdomain")) else {}),
                 "tolerations": vmi["spec"].get("tolerations") or [],
                 "readinessGates": [{"conditionType": "kubevirt.io/virtual-machine-unpaused"}],
                 "enableServiceLinks": False,

@@ -29,7 +29,7 @@ def interface_status(
     for interface in spec.interfaces(vmi):
         network = networks[interface["name"]]
         nic = by_name.pop(interface["name"], None)
-        entries.append(_entry(interface["name"], network, nic, cache, reported))
+        entries.append(_entry(interface, network, nic, cache, facts, reported))
     entries += [{"name": name} | _domain_part(nic, "domain") for name, nic in by_name.items()]
     entries.sort(key=_place)
     absent = {
@@ -45,16 +45,25 @@ def _place(entry: Object) -> int:
     return 1 if "domain" in entry.get("infoSource", "") else 2
 
 
-def _entry(name: str, network: Object, nic: DomainInterface | None, cache: PodInterfaces, reported: Set[str]) -> Object:
+def _entry(
+    interface: Object,
+    network: Object,
+    nic: DomainInterface | None,
+    cache: PodInterfaces,
+    facts: VersionFacts,
+    reported: Set[str],
+) -> Object:
+    name = interface["name"]
     entry: Object = {"name": name, "podInterfaceName": spec.pod_interface_name(network)}
     secondary = not spec.is_primary(network) and entry["podInterfaceName"] in reported
     if nic is None:
         return entry | ({"infoSource": "multus-status"} if secondary else {})
     entry |= _domain_part(nic, "domain, multus-status" if secondary else "domain")
     cached = cache.get(name)
-    if cached is not None and cached.addresses:
-        entry |= {"ipAddress": cached.addresses[0], "ipAddresses": list(cached.addresses)}
-    return entry
+    addresses = [] if cached is None else list(cached.addresses)
+    if "bridge" in interface and facts.bridge_status_without_ipv6:
+        addresses = [address for address in addresses if ":" not in address]
+    return entry | ({"ipAddress": addresses[0], "ipAddresses": addresses} if addresses else {})
 
 
 def _domain_part(nic: DomainInterface, source: str) -> Object:

@@ -23,6 +23,8 @@ CNI_BINARIES = "/opt/cni/bin"
 CNI_CONFIGURATION = "/etc/cni/net.d"
 CNI_STATE = "/var/lib/cni"
 NETNS_DIRECTORY = "/run/netns"
+POD_NETWORK, POD_NETWORK6 = "10.244.0.0/16", "fd00:10:244::/48"
+_ETHERNET_MTU = 1500
 
 _PRIVATE_DIRECTORIES = (CNI_BINARIES, CNI_CONFIGURATION, CNI_STATE)
 _PACKAGED_PLUGINS = "usr/lib/cni"
@@ -53,8 +55,9 @@ _SYSCTLS = {
     "net/ipv6/conf/default/disable_ipv6": "0",
     "net/ipv6/conf/all/forwarding": "1",
     "net/ipv6/conf/default/accept_dad": "0",
-    "net/bridge/bridge-nf-call-iptables": "0",
-    "net/bridge/bridge-nf-call-ip6tables": "0",
+    # What the bridge of the pods forwards is translated and filtered like what the node routes, as kube-proxy needs it.
+    "net/bridge/bridge-nf-call-iptables": "1",
+    "net/bridge/bridge-nf-call-ip6tables": "1",
     "net/bridge/bridge-nf-call-arptables": "0",
 }
 
@@ -73,7 +76,8 @@ class Node:
     """One node.
 
     `index` counts from 1 and gives every address: node 172.30.0.<index> and fd00:30::<index>, pods 10.244.<index>.0/24
-    and fd00:10:244:<index>::/64. `mtu` is that of the node's uplink and of the cluster network, in bytes.
+    and fd00:10:244:<index>::/64. `mtu` is that of the pods' network in bytes; the uplink's is no smaller, and at least
+    1500.
     """
 
     def __init__(self, name: str, index: int, directory: Path, base: Path, mtu: int = 1500) -> None:
@@ -88,6 +92,7 @@ class Node:
         self.directory = directory
         self.base = base
         self.mtu = mtu
+        self.uplink_mtu = max(_ETHERNET_MTU, mtu)
         self.address = f"172.30.0.{index}"
         self.address6 = f"fd00:30::{index:x}"
         self.pod_cidr = f"10.244.{index}.0/24"

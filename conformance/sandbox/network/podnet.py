@@ -211,7 +211,7 @@ def write_default_network(node: Node, name: str = "podnet") -> None:
         "bridge": "cni0",
         "isGateway": True,
         "ipMasq": False,
-        "hairpinMode": False,
+        "hairpinMode": True,
         "mtu": node.mtu,
         "ipam": {"type": "host-local", "ranges": ranges, "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]},
     }

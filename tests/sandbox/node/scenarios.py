@@ -92,7 +92,7 @@ async def pods_on_both_nodes(context: SandboxContext) -> Json:
         pods.append((context.nodes[number % 2], networks[number % 2], pod, result.netns, result.pod_ips))
         statuses.append(render_network_status(result.network_status))
     targets = [address for *_rest, addresses in pods for address in addresses]
-    targets += ["172.30.0.254", "fd00:30::fe"]
+    targets += ["203.0.113.10", "2001:db8:113::10"]
 
     async def ping(node: Node, netns: str, address: str) -> bool:
         done = await node.run("ping", "-c1", "-W2", address, netns=netns, check=False)
