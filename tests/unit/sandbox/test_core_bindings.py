@@ -46,7 +46,7 @@ def request(document: dict[str, Any], **developer: list[str]) -> AdmissionReques
 def test_core_passt_is_refused_while_its_gate_is_off(
     monkeypatch: pytest.MonkeyPatch, version: str, developer: dict[str, list[str]]
 ) -> None:
-    monkeypatch.setattr(admission, "_FACTS", facts_for(version), frozenset())
+    monkeypatch.setattr(admission, "_FACTS", facts_for(version))
     with pytest.raises(AdmissionDenied, match="PasstBinding feature gate is not enabled"):
         admission.admit(request(vmi("passtBinding"), **developer))
 
@@ -55,7 +55,7 @@ def test_core_passt_is_refused_while_its_gate_is_off(
 def test_core_passt_is_admitted_while_its_gate_is_on(
     monkeypatch: pytest.MonkeyPatch, version: str, gates: list[str]
 ) -> None:
-    monkeypatch.setattr(admission, "_FACTS", facts_for(version), frozenset())
+    monkeypatch.setattr(admission, "_FACTS", facts_for(version))
     admitted = admission.admit(request(vmi("passtBinding"), featureGates=gates))
     assert admitted is not None
     assert "passtBinding" in spec.interfaces(admitted)[0]
