@@ -172,9 +172,11 @@ class NodeAgent:
         if cache is None:
             return
         agent = session.guest_agent.report
+        pod = next((p for p in self.context.pods if p["metadata"]["uid"] == session.pod.ref.uid), None)
+        reported = spec.reported_interfaces(pod)
 
         def change(obj: Object) -> None:
-            obj["status"]["interfaces"] = with_guest(interface_status(obj, domain, cache, facts), agent)
+            obj["status"]["interfaces"] = with_guest(interface_status(obj, domain, cache, facts, reported), agent)
             put_agent(obj, agent)
             put_migratable(obj, registered, facts)
             if running:

@@ -152,10 +152,10 @@ class VirtHandler(NodeAgent):
         present = {nic.alias.removeprefix("ua-"): nic for nic in await session.launcher.interfaces()}
         for interface in spec.interfaces(vmi):
             nic, up = present.get(interface["name"]), interface.get("state") != "down"
-            attachment = (
-                self.context.registered().get(spec.binding_name(interface) or "", {}).get("domainAttachmentType")
-            )
-            if nic is not None and attachment and (nic.link_state == "up") != up:
+            registered = self.context.registered().get(spec.binding_name(interface) or "", {})
+            core = any(interface.get(method) is not None for method in ("masquerade", "bridge"))
+            settable = core or registered.get("domainAttachmentType")
+            if nic is not None and settable and (nic.link_state == "up") != up:
                 await session.launcher.set_link_state(interface["name"], up)
 
     async def _ended(self, vmi: Object, session: Session) -> None:

@@ -6,6 +6,7 @@ Sources: KubeVirt `pkg/network/{vmispec,namescheme,netbinding}`.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
@@ -56,6 +57,13 @@ def is_primary(network: Object) -> bool:
 def pod_interface_name(network: Object) -> str:
     """`eth0` for the primary network, else `pod` and eleven hexadecimal digits of the name's SHA-256."""
     return "eth0" if is_primary(network) else "pod" + hashlib.sha256(network["name"].encode()).hexdigest()[:11]
+
+
+def reported_interfaces(pod: Object | None) -> frozenset[str]:
+    """The pod's interfaces that Multus reports in the annotation `network-status`."""
+    annotations = (pod or {"metadata": {}})["metadata"].get("annotations") or {}
+    entries = json.loads(annotations.get("k8s.v1.cni.cncf.io/network-status") or "[]")
+    return frozenset(entry.get("interface", "") for entry in entries)
 
 
 def registrations(kubevirt: Object | None) -> dict[str, Object]:

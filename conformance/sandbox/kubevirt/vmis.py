@@ -172,7 +172,7 @@ class VmiController:
             status["nodeName"] = pod["spec"]["nodeName"]
             status["qosClass"] = pod_status.get("qosClass", "Burstable")
             status["migrationTransport"] = "Unix"
-            status["interfaces"] = _scheduled_interfaces(vmi, self._template.facts)
+            status["interfaces"] = _scheduled_interfaces(vmi, pod, self._template.facts)
             vmi["metadata"].setdefault("labels", {})[_NODE_LABEL] = pod["spec"]["nodeName"]
             conditions.enter_phase(vmi, "Scheduled")
 
@@ -257,14 +257,14 @@ def _image_problem(pod: Object) -> tuple[str, str] | None:
     return None
 
 
-def _scheduled_interfaces(vmi: Object, facts: VersionFacts) -> list[Object]:
+def _scheduled_interfaces(vmi: Object, pod: Object, facts: VersionFacts) -> list[Object]:
     """status.interfaces before the domain exists: names, and who reported secondary ones."""
-    networks, found = spec.networks(vmi), []
+    networks, reported, found = spec.networks(vmi), spec.reported_interfaces(pod), []
     for interface in spec.interfaces(vmi):
         if (network := networks.get(interface["name"])) is None:
             continue
         entry: Object = {"name": interface["name"], "podInterfaceName": spec.pod_interface_name(network)}
-        if not spec.is_primary(network):
+        if not spec.is_primary(network) and entry["podInterfaceName"] in reported:
             entry["infoSource"] = "multus-status"
         found.append(entry)
     found.sort(key=lambda entry: entry["podInterfaceName"] != "eth0")

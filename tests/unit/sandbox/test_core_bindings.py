@@ -79,5 +79,7 @@ def test_a_bridges_status_has_no_address_that_its_guest_is_not_told(
 ) -> None:
     record = PodInterface("default", "eth0", "bridge", True, addresses=("10.244.1.5", "fd00::5"))
     domain = [DomainInterface("ua-default", "02:00:00:00:00:01", "tap0", "up", "virtio", 1)]
-    (entry,) = interface_status(vmi(method), domain, PodInterfaces({"default": record}), facts_for(version))
+    (entry,) = interface_status(
+        vmi(method), domain, PodInterfaces({"default": record}), facts_for(version), frozenset()
+    )
     assert entry["ipAddresses"] == addresses
