@@ -95,7 +95,7 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A sandbox with macvtap deployed and managedTap registered."""
     if os.geteuid():
         pytest.skip("the sandbox needs root")
-    state = Path(f"/run/kbc-n{os.getpid()}")
+    state = Path(f"/run/kbc-s{os.getpid()}")
     with daemon.start(daemon.Options(state_dir=state), lambda _stage, _fraction: None) as running:
         connected = Cluster.connect(running.kubeconfig, cache_file=tmp_path_factory.mktemp("api") / "discovery")
         macvtap = load_binding(LOCK.parent / "bindings" / "macvtap.yaml")
