@@ -8,7 +8,7 @@ BINDING ?= managedtap passt
 OUT ?= out
 PYTEST := $(BIN)/pytest -p no:binding_conformance
 
-.PHONY: certify test mutants lint bench fidelity doctor venv clean
+.PHONY: certify test guests mutants lint bench fidelity doctor venv clean
 
 certify: $(READY)  ## certify BINDING (a bundled name or a definition's path; several allowed) on the sandbox
 	@$(BIN)/binding-conformance doctor --install
@@ -18,12 +18,16 @@ test: $(READY)  ## install the rest and pass every test
 	@$(BIN)/binding-conformance doctor --install
 	@$(PYTEST) tests/unit tests/kind -n 2
 	@$(PYTEST) tests/contract
-	@$(PYTEST) tests/sandbox
+	@$(PYTEST) tests/sandbox -m 'not slow'
 	@$(PYTEST) tests/providers
 	@$(PYTEST) tests/mutants -n 2 -m 'not slow' -v
 
 mutants: $(READY)  ## every mutant, the slow ones too (half an hour)
 	@$(PYTEST) tests/mutants -n 2 -v
+
+guests: $(READY)  ## build the Debian guests and test with them (about ten minutes)
+	@$(BIN)/binding-conformance doctor --install
+	@$(PYTEST) tests/sandbox -m slow -v
 
 lint: $(READY)  ## style and types
 	@$(BIN)/ruff check .

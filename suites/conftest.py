@@ -1,9 +1,4 @@
 """The fixtures of the suites, by module; everything else about a run is the plugin's."""
 
-pytest_plugins = [
-    "fixtures.session",
-    "fixtures.migrations",
-    "fixtures.nodes",
-    "fixtures.strangers",
-    "fixtures.services",
-]
+_MODULES = ("session", "migrations", "journeys", "links", "restarts", "secondary", "nodes", "services", "strangers")
+pytest_plugins = [f"fixtures.{module}" for module in _MODULES]

@@ -16,26 +16,15 @@ from conformance.evidence.redaction import redact_object, redact_text
 from conformance.guest.facts import GuestFacts
 from conformance.guest.guest import Guest
 from conformance.kube.cluster import Cluster
+from conformance.kube.domain import domain_xml
 from conformance.kube.events import events_in
 from conformance.kube.lifecycle import launcher_pods
 from conformance.kube.manifest import MIGRATION, VMI, Manifest, Ref, dig
-from conformance.kube.pods import pod_exec, pod_logs
+from conformance.kube.pods import pod_logs
 from conformance.kube.registry import find_kubevirt
 from conformance.kube.vmi import VmiView
 
 MISSING = "not-collected.txt"
-
-# libvirt's socket is wherever the pod's kernel says it is bound; whose connection it takes depends on the version
-_DUMP_DOMAIN = r"""
-for socket in $(grep -o '/[^ ]*\(libvirt\|virtqemud\)-sock$' /proc/net/unix | sort -u); do
-  for driver in session system; do
-    uri="qemu+unix:///$driver?socket=$socket"
-    name=$(virsh -q -c "$uri" list --all --name | head -n 1)
-    [ "$name" ] && virsh -q -c "$uri" dumpxml "$name" && exit 0
-  done
-done
-exit 1
-"""
 
 logger = logging.getLogger(__name__)
 
@@ -92,14 +81,7 @@ class Bundle:
                 partial(pod_logs, self._cluster, ref.namespace, ref.name, container, tail=2000),
             )
         if "compute" in containers:
-            self._write(f"{_name(ref)}-domain.xml", lambda: self._domain(ref))
-
-    def _domain(self, pod: Ref) -> str:
-        """The live domain of a launcher pod, which has one."""
-        result = pod_exec(self._cluster, pod.namespace, pod.name, "compute", ("sh", "-c", _DUMP_DOMAIN), timeout=20)
-        if not result.ok or b"<domain" not in result.stdout:
-            raise RuntimeError(f"virsh ended with {result.exit_code}: {result.stderr.decode('utf-8', 'replace')}")
-        return result.text()
+            self._write(f"{_name(ref)}-domain.xml", partial(domain_xml, self._cluster, ref))
 
     def _guest(self, guest: Guest) -> None:
         # facts first: asking for them adds to the console, and shows whether it still answers

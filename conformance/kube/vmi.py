@@ -59,7 +59,8 @@ class NicSpec:
 
 @dataclass(frozen=True)
 class VmiSpec:
-    """A virtual machine instance. ``memory`` as a quantity; ``node`` pins it to one node (empty: any).
+    """A virtual machine instance. ``memory`` as a quantity; ``node`` pins it to one node (empty: any), and
+    ``node_selector`` are labels that its node must have.
 
     ``user_data`` is cloud-init's user data (NoCloud), ``grace_seconds`` KubeVirt's terminationGracePeriodSeconds;
     ``live_migrate_on_eviction`` sets ``evictionStrategy: LiveMigrate``, ``multiqueue`` networkInterfaceMultiqueue.
@@ -73,6 +74,7 @@ class VmiSpec:
     memory: str = "192Mi"
     cpus: int = 1
     node: str = ""
+    node_selector: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     grace_seconds: int = 2
@@ -84,7 +86,7 @@ class VmiSpec:
         disks = [{"name": name, "disk": {"bus": "virtio"}} for name in ("containerdisk", "cloudinit")]
         encoded = base64.b64encode(self.user_data.encode()).decode()
         optional = {
-            "nodeSelector": {"kubernetes.io/hostname": self.node} if self.node else {},
+            "nodeSelector": {**self.node_selector, **({"kubernetes.io/hostname": self.node} if self.node else {})},
             "evictionStrategy": "LiveMigrate" if self.live_migrate_on_eviction else "",
         }
         return {

@@ -47,8 +47,10 @@ from conformance.sandbox.kubernetes.scheduler import Scheduler
 from conformance.sandbox.kubernetes.status import answer_status_errors
 from conformance.sandbox.kubevirt.admission import KUBEVIRT_VARIABLE, VERSION_VARIABLE
 from conformance.sandbox.kubevirt.agent import HandlerContext
+from conformance.sandbox.kubevirt.clusterconfig import needed_gates
+from conformance.sandbox.kubevirt.definitions import write_definitions
 from conformance.sandbox.kubevirt.evacuation import EvacuationController
-from conformance.sandbox.kubevirt.facts import NEWEST, facts_for
+from conformance.sandbox.kubevirt.facts import NEWEST, VersionFacts, facts_for
 from conformance.sandbox.kubevirt.handler import VirtHandler
 from conformance.sandbox.kubevirt.hco import (
     HYPERCONVERGEDS,
@@ -78,7 +80,6 @@ _WATCHED: Final = (
     *(PODS, NODES, NAMESPACES, SERVICES, ENDPOINT_SLICES, NETWORK_POLICIES, DAEMON_SETS),
     *(KUBEVIRTS, VMS, VMIS, MIGRATIONS),
 )
-_CRDS: Final = Path(__file__).parent / "kubevirt" / "crds"
 _NETWORKS: Final = Path(__file__).parent / "network" / "networks.yaml"
 _HCO: Final = Path(__file__).parent / "kubevirt" / "hco.yaml"
 _ROLES: Final = (Path(__file__).parent / "roles.yaml", Path(__file__).parent / "kubevirt" / "roles.yaml")
@@ -111,11 +112,13 @@ async def _api_server(context: SandboxContext, backend: Path) -> AsyncIterator[P
     """The API server's kubeconfig, while it runs."""
     command = [sys.executable, "-m", "conformance.sandbox.apiserver"]
     command += ["--directory", str(context.state.api), "--backend", str(backend), "--admission", _ADMISSION]
+    definitions = context.state.api / "definitions.yaml"
+    write_definitions(facts_for(_version(context)), definitions)
     listener = syscalls.open_socket(context.fabric.control, socket.AF_INET, socket.SOCK_STREAM)
     listener.bind(("", API_PORT))
     command += ["--listener", str(listener.fileno())]
     command += ["--server-version", KUBERNETES_VERSION, "--component", _COMPONENT]
-    command += ["--crds", *(str(path) for path in (*sorted(_CRDS.glob("*.yaml")), *_ROLES))]
+    command += ["--crds", *(str(path) for path in (definitions, *_ROLES))]
     command += [str(_HCO)] if _has_hco(context) else []
     server = await asyncio.create_subprocess_exec(
         *command,
@@ -157,7 +160,7 @@ class ControlPlane:
         """What an installed cluster holds: namespaces, nodes, the KubeVirt CR, virt-launcher's image."""
         layer = write_compute_layer(self._context.state.run / "virt-launcher")
         self._context.images.provide(Image(f"{LAUNCHER_IMAGE}:*", layers=(layer,), privileged=True))
-        kubevirt = _kubevirt(_place(self._context))
+        kubevirt = _kubevirt(_place(self._context), self._facts)
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": kubevirt["metadata"]["namespace"]}}
         await self._client.create(NAMESPACES, body)
         for node in self._context.nodes:
@@ -207,7 +210,7 @@ class ControlPlane:
         ]
         if _has_hco(self._context):
             informers[HYPERCONVERGEDS] = owners = self._informer(HYPERCONVERGEDS)
-            base = _kubevirt(_place(self._context))["spec"]
+            base = _kubevirt(_place(self._context), self._facts)["spec"]
             hco = HyperConvergedController(self._client, owners, informers[KUBEVIRTS], base)
             self._controllers.append(hco.controller)
         self._tasks = [asyncio.create_task(informer.run()) for informer in informers.values()]
@@ -270,13 +273,17 @@ def _place(context: SandboxContext) -> Key:
     return Key(HCO_NAMESPACE, KUBEVIRT_NAME) if _has_hco(context) else Key("kubevirt", "kubevirt")
 
 
-def _kubevirt(place: Key) -> Object:
+def _kubevirt(place: Key, facts: VersionFacts) -> Object:
+    """KubeVirt prepared for binding plugins, as a cluster has to be that is to run one."""
+    developer: Object = {"useEmulation": True}
+    if gates := needed_gates(facts):
+        developer["featureGates"] = gates
     return {
         "apiVersion": "kubevirt.io/v1",
         "kind": "KubeVirt",
         "metadata": {"name": place.name, "namespace": place.namespace},
         "spec": {
-            "configuration": {"developerConfiguration": {"useEmulation": True}},
+            "configuration": {"developerConfiguration": developer},
             "imagePullPolicy": "IfNotPresent",
         },
     }

@@ -33,7 +33,7 @@ def test_lease_survives_renewal_and_release(
     facts = own_machine.boot_facts()
     lease = own_machine.lease(facts)
     client = own_machine.guest.dhcp(own_machine.nic(facts).name)
-    with neighbour(own_machine, client_pods, machine) as server:
+    with neighbour(own_machine, client_pods, lambda: machine) as server:
         for again in (client.renew, client.release_and_renew):
             deadline = own_machine.run.timeouts.dhcp_renew.start()
             try:

@@ -22,4 +22,4 @@ def test_guest_gets_the_address_of_the_new_pod(migration: Migration, measure: Me
     * It has, within 30 s of the migration.
     """
     assert migration.lease is not None
-    measure(migration.lease.measured("new lease", "until the guest had the address for its new pod"))
+    measure(migration.lease.measured("new lease", "from the migration until it was there"))

@@ -26,7 +26,7 @@ def test_vm_is_reachable_both_ways(migration: Migration, client_pods: ClientPods
     * Both work within the time limit.
     """
     assert migration.reached is not None
-    measure(migration.reached.measured("reached again", "until SSH from a pod on the old node reached the guest"))
+    measure(migration.reached.measured("reached again", "from the migration until SSH from the old node worked"))
     pod = client_pods[migration.view.node]
     with pod.serve("tcp") as server:
         echo = migration.machine.guest.client().tcp_echo(server.host, server.port, size=SIZE)

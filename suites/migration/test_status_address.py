@@ -24,6 +24,6 @@ def test_status_follows_the_vm(migration: Migration, measure: Measure) -> None:
     * With sticky, the address is the one from before.
     """
     assert migration.status is not None
-    measure(migration.status.measured("status address", "until the status had the new pod's address"))
+    measure(migration.status.measured("status address", "from the migration until it was there"))
     if Capability.STICKY in migration.machine.run.binding.capabilities:
         assert migration.machine.view().address(NETWORK) == migration.view.address(NETWORK)

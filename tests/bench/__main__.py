@@ -18,15 +18,18 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from conformance.model import load_binding, resolve
+from conformance.model import Capability, load_binding, resolve
 from conformance.report import read_report
 from conformance.sandbox import daemon
-from tests.bench.boot import Boots
+from tests.bench.binding import Figure, Vms
 from tests.bench.processes import QemuMeter, memory_megabytes
 
 ROOT = Path(__file__).parents[2]
-BINDINGS = ("managedtap", "passt")
+CERTIFIED = ("managedtap", "passt")
+BUNDLED = tuple(path.stem for path in sorted((ROOT / "fixtures" / "bindings").glob("*.yaml")))
 REPEATS = 3
+TOLERANCE = 1.5
+"""How much slower than its reference a figure may be."""
 
 
 def figure(what: str, value: float, unit: str, limit: float | None = None, note: str = "") -> None:
@@ -76,13 +79,23 @@ def bench_up() -> None:
     figure("idle sandbox without VMs, memory", memory, "MB", 250)
 
 
-def bench_boot(name: str) -> None:
-    """Creation of a VM to a command over SSH, against the reference: 6 s for the mini guest, times 1.5."""
-    binding = load_binding(resolve(name, ROOT / "fixtures"))
-    with sandbox("boot") as (running, _), Boots(running.state.path, binding) as boots, QemuMeter() as meter:
-        seconds = [boots.seconds(f"boot-{number}") for number in range(REPEATS)]
-    note = f"QEMU CPU {meter.seconds / REPEATS:.1f} s each"
-    figure(f"{name}: boot to SSH, median of {REPEATS}", statistics.median(seconds), "s", 9, note)
+def bench_vms(names: Sequence[str]) -> None:
+    """Three VMs of each binding, all in one sandbox: medians, against the references of the mini guest."""
+    with sandbox("vms") as (running, _):
+        for name in names:
+            binding = load_binding(resolve(name, ROOT / "fixtures"))
+            if Capability.POD not in binding.capabilities:
+                print(f"{name}: not on the pod network, no figures", flush=True)
+                continue
+            found: dict[str, list[Figure]] = {}
+            with Vms(running.state.path, binding) as vms:
+                for number in range(REPEATS):
+                    for one in vms.figures(f"bench-{number}"):
+                        found.setdefault(one.what, []).append(one)
+            for what, several in found.items():
+                middle = sorted(several, key=lambda one: one.value)[len(several) // 2]
+                limit = middle.reference * TOLERANCE if middle.reference else None
+                figure(f"{name}: {what}", middle.value, middle.unit, limit, middle.note)
 
 
 def bench_binding(name: str) -> None:
@@ -127,10 +140,15 @@ def main() -> None:
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--cold", action="store_true", help="also run `make certify` with an empty cache (minutes)")
+    parser.add_argument(
+        "--vms", nargs="+", metavar="BINDING", help="nothing but the figures of VMs with these bindings"
+    )
     arguments = parser.parse_args()
-    parts: list[Callable[[], None]] = [bench_up]
-    for bench in (bench_boot, bench_binding):
-        parts += [partial(bench, name) for name in BINDINGS]
+    if arguments.vms:
+        bench_vms(arguments.vms)
+        return
+    parts: list[Callable[[], None]] = [bench_up, partial(bench_vms, BUNDLED)]
+    parts += [partial(bench_binding, name) for name in CERTIFIED]
     for part in [*parts, *([bench_cold] if arguments.cold else [])]:
         part()
 

@@ -43,3 +43,9 @@ def cluster(server: Server, ledger: Ledger) -> Iterator[Cluster]:
     connected = server.cluster(ledger)
     yield connected
     connected.close()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The suites' markers, for tests that call a check: the plugin, which registers them, rests here."""
+    for marker in ("requirement(id)", "where(term)"):
+        config.addinivalue_line("markers", f"{marker}: see conformance.plugin")

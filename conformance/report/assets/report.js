@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const root = document.documentElement;
-  const rows = [...document.querySelectorAll(".row")];
+  const rows = [...document.querySelectorAll(".row[data-filter]")];
   const families = [...document.querySelectorAll(".family")];
   const chips = [...document.querySelectorAll(".chip")];
   const search = document.getElementById("search");
@@ -21,7 +21,7 @@
       row.hidden = !wanted.has(row.dataset.filter) || !words.every((word) => texts.get(row).includes(word));
     }
     for (const family of families) {
-      family.hidden = ![...family.querySelectorAll(".row")].some((row) => !row.hidden);
+      family.hidden = ![...family.querySelectorAll(".row[data-filter]")].some((row) => !row.hidden);
     }
     nothing.hidden = shown().length > 0;
   }

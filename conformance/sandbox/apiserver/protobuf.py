@@ -8,15 +8,14 @@ the `generated.proto` files of the Kubernetes API packages.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from conformance.sandbox.apiserver.errors import KubeObject
+from conformance.sandbox.protowire import decode_fields, fields_of
 
 MAGIC = b"k8s\x00"
 CONTENT_TYPE = "application/vnd.kubernetes.protobuf"
-
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 class UnknownKindError(Exception):
@@ -143,12 +142,12 @@ def _message(data: bytes, name: str) -> dict[str, Any]:
     """The known fields of a message as JSON; empty texts, which stand for absence, are left out."""
     fields = _MESSAGES[name]
     result: dict[str, Any] = {}
-    for number, wire, value in _fields(data):
+    for number, value in fields_of(data):
         field = fields.get(number)
         if field is None:
             continue
         if field.type in ("number", "flag"):
-            if wire != _VARINT:
+            if not isinstance(value, int):
                 raise ValueError(f"{field.name}: want a number")
             result[field.name] = bool(value) if field.type == "flag" else value
             continue
@@ -174,40 +173,6 @@ def _single(value: bytes, kind: str) -> object:
 
 def _entry(data: bytes, as_bytes: bool) -> tuple[str, str]:
     """A map entry: key 1, value 2."""
-    parts = {number: value for number, _, value in _fields(data) if isinstance(value, bytes)}
+    parts = decode_fields(data)
     value = parts.get(2, b"")
     return parts.get(1, b"").decode(), base64.b64encode(value).decode() if as_bytes else value.decode()
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, int, int | bytes]]:
-    """(number, wire type, value) of each field."""
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
-        wire = tag & 7
-        if wire == _VARINT:
-            value, at = _varint(data, at)
-            yield tag >> 3, wire, value
-            continue
-        if wire == _BYTES:
-            size, at = _varint(data, at)
-        elif wire in (_FIXED32, _FIXED64):
-            size = 4 if wire == _FIXED32 else 8
-        else:
-            raise ValueError(f"wire type {wire} is not known")
-        if at + size > len(data):
-            raise ValueError("a field reaches beyond the end of its message")
-        yield tag >> 3, wire, data[at : at + size]
-        at += size
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < len(data) and shift < 64:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-    raise ValueError("a number does not end")

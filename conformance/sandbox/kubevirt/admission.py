@@ -1,6 +1,6 @@
 """KubeVirt's admission webhooks as one function of the API server.
 
-Texts and codes as recorded on v1.9.0. VMI creation is validated twice there, so its causes come doubled.
+Texts and codes as recorded on v1.9.0, and by version as the table of facts has them.
 """
 
 from __future__ import annotations
@@ -12,23 +12,18 @@ from typing import Final
 from conformance.sandbox.apiserver.admission import AdmissionDenied, AdmissionRequest
 from conformance.sandbox.apiserver.errors import Cause
 from conformance.sandbox.client import Object
-from conformance.sandbox.kubevirt import conditions, spec
+from conformance.sandbox.kubevirt import conditions
+from conformance.sandbox.kubevirt.bindingrules import deprecation_warnings, discontinued_causes
+from conformance.sandbox.kubevirt.clusterconfig import ClusterConfig
 from conformance.sandbox.kubevirt.defaults import default_migration, default_vm, default_vmi
 from conformance.sandbox.kubevirt.facts import NEWEST, VersionFacts, facts_for
-from conformance.sandbox.kubevirt.networkrules import (
-    boot_order_causes,
-    discontinued_causes,
-    gate_causes,
-    network_causes,
-    passt_gate_causes,
-)
+from conformance.sandbox.kubevirt.networkrules import boot_order_causes, network_causes
+from conformance.sandbox.kubevirt.ruleview import RuleView
 
 VERSION_VARIABLE: Final = "SANDBOX_KUBEVIRT_VERSION"
 KUBEVIRT_VARIABLE: Final = "SANDBOX_KUBEVIRT_CR"
 _FACTS: Final[VersionFacts] = facts_for(os.environ.get(VERSION_VARIABLE, NEWEST))
 _KUBEVIRT_CR: Final = os.environ.get(KUBEVIRT_VARIABLE, "kubevirt/kubevirt").split("/")
-_GATE: Final = "NetworkBindingPlugins"
-_PASST_GATE: Final = "PasstBinding"
 _VMI_WEBHOOK: Final = "virtualmachineinstances-create-validator.kubevirt.io"
 _VM_WEBHOOK: Final = "virtualmachine-validator.kubevirt.io"
 _MIGRATION_WEBHOOK: Final = "migration-create-validator.kubevirt.io"
@@ -58,45 +53,25 @@ def _deny(webhook: str, causes: list[Cause], code: int = 422) -> None:
 
 def _admit_vmi(request: AdmissionRequest, vmi: Object) -> None:
     if request.operation == "CREATE":
-        body = vmi.get("spec") or {}
-        _drop_unknown(body)
-        causes = discontinued_causes(body, "spec", _FACTS) + network_causes(body, "spec", _FACTS) * 2
-        causes += boot_order_causes(body, "spec")
-        _deny(_VMI_WEBHOOK, _gate_causes(request, body, "spec") + causes)
-        default_vmi(vmi)
+        view = _view(request, vmi.get("spec") or {}, "spec")
+        causes = network_causes(view)
+        causes *= 2 if _FACTS.causes_twice else 1
+        _deny(_VMI_WEBHOOK, discontinued_causes(view) + causes + boot_order_causes(view))
+        request.warnings.extend(deprecation_warnings(view))
+        default_vmi(vmi, _FACTS)
 
 
-def _gate_causes(request: AdmissionRequest, body: Object, root: str) -> list[Cause]:
-    """Refusals of interfaces whose feature gate is off: plugins while it is needed, and core passt."""
+def _view(request: AdmissionRequest, body: Object, root: str) -> RuleView:
     namespace, name = _KUBEVIRT_CR
     kubevirt = request.lookup("kubevirt.io", "kubevirts", namespace, name) or {}
-    causes = gate_causes(body, root, _FACTS) if _FACTS.gate_required and _GATE not in _gates(kubevirt) else []
-    return causes if _passt_enabled(kubevirt) else causes + passt_gate_causes(body, root)
-
-
-def _passt_enabled(kubevirt: Object) -> bool:
-    if _FACTS.passt_binding == "gated":
-        return _PASST_GATE in _gates(kubevirt)
-    return _PASST_GATE not in _gates(kubevirt, "disabledFeatureGates")
-
-
-def _gates(kubevirt: Object, field: str = "featureGates") -> list[str]:
-    configuration = (kubevirt.get("spec") or {}).get("configuration") or {}
-    gates: list[str] = (configuration.get("developerConfiguration") or {}).get(field) or []
-    return gates
-
-
-def _drop_unknown(body: Object) -> None:
-    """A release that does not know core passt drops the field, as every field that is not in its CRD."""
-    if _FACTS.passt_binding == "unknown":
-        for interface in spec.interfaces({"spec": body}):
-            interface.pop("passtBinding", None)
+    return RuleView(body, root, ClusterConfig(kubevirt, _FACTS))
 
 
 def _admit_kubevirt(request: AdmissionRequest, kubevirt: Object) -> None:
-    """The registrations are not looked at; a gate that is not needed any more is warned of."""
-    if _FACTS.gate_warning is not None and _GATE in _gates(kubevirt):
-        request.warnings.append(_FACTS.gate_warning)
+    """The registrations are not looked at; newly listed gates that are not needed any more are warned of."""
+    now, before = ClusterConfig(kubevirt, _FACTS), ClusterConfig(request.old_object or {}, _FACTS)
+    if now.listed_gates() != before.listed_gates():
+        request.warnings.extend(text for _, _, text in now.gate_texts())
 
 
 def _admit_vm(request: AdmissionRequest, vm: Object) -> None:
@@ -107,10 +82,10 @@ def _admit_vm(request: AdmissionRequest, vm: Object) -> None:
         _deny(_VM_WEBHOOK, [Cause("FieldValueRequired", "missing virtual machine template.", "spec.template")])
         return
     if request.operation == "CREATE":
-        default_vm(vm)
-    body, root = template.get("spec") or {}, "spec.template.spec"
-    _drop_unknown(body)
-    _deny(_VM_WEBHOOK, _gate_causes(request, body, root) + network_causes(body, root, _FACTS))
+        default_vm(vm, _FACTS)
+    view = _view(request, template.get("spec") or {}, "spec.template.spec")
+    _deny(_VM_WEBHOOK, network_causes(view))
+    request.warnings.extend(deprecation_warnings(view))
 
 
 def _admit_migration(request: AdmissionRequest, migration: Object) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from conformance.sandbox.client import VMIS, ApiClient, ApiError, Object
-from conformance.sandbox.controller import Controller, Informer
+from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder
 from conformance.sandbox.guests import GuestImage
 from conformance.sandbox.kubernetes.kubelet import Kubelet, RunningPod
@@ -21,12 +21,15 @@ from conformance.sandbox.launcher import compute
 from conformance.sandbox.launcher.container import Container
 from conformance.sandbox.launcher.errors import LauncherNotReadyError
 from conformance.sandbox.launcher.guestagent import GuestReport
+from conformance.sandbox.launcher.hooks import HookRules
 from conformance.sandbox.launcher.launcher import Launcher
 from conformance.sandbox.launcher.links import DomainInterface
 from conformance.sandbox.launcher.netpod import setup_pod_network
 from conformance.sandbox.launcher.podinterfaces import PodInterfaces
 
 SYNC_FAILED_REASON: Final = "Synchronizing with the Domain failed."
+_LAUNCHER_SECONDS: Final = 240.0
+"""How long a launcher waits for its sidecars (`--qemu-timeout`, without its jitter)."""
 _RETRY_FIRST_SECONDS: Final = 0.5
 _RETRY_LAST_SECONDS: Final = 10.0
 
@@ -39,7 +42,7 @@ class Session:
     compute: Container
     launcher: Launcher
     cache: PodInterfaces | None = None
-    collected: bool = False
+    launching: asyncio.Task[None] | None = None
     prepared: bool = False
     domain_up: bool = False
     unfinished: bool = False
@@ -51,6 +54,12 @@ class Session:
     guest_agent: AgentPoller = field(default_factory=AgentPoller)
     reported: tuple[str, tuple[DomainInterface, ...], GuestReport | None] | None = None
     """The VMI's resource version, the domain's interfaces and the agent's answer at the last report."""
+
+    @property
+    def collected(self) -> bool:
+        """Whether the launcher has come up with all its sidecars."""
+        task = self.launching
+        return task is not None and task.done() and not task.cancelled() and task.exception() is None
 
     def next_delay(self) -> float:
         self.failures += 1
@@ -75,7 +84,13 @@ class HandlerContext:
     launchers: dict[str, Launcher] = field(default_factory=dict)
 
     def registered(self) -> spec.Registrations:
-        return spec.registrations(next(iter(self.kubevirts), None))
+        """The registrations, as far as this KubeVirt understands them."""
+        return spec.attached(spec.registrations(next(iter(self.kubevirts), None)), self.facts.attachments)
+
+    def hook_rules(self) -> HookRules:
+        """How this KubeVirt's launchers look for sidecars."""
+        facts = self.facts
+        return HookRules(facts.sidecar_sub_path, facts.hook_scan_seconds, facts.hook_timeout_without_socket)
 
 
 class NodeAgent:
@@ -99,26 +114,51 @@ class NodeAgent:
             return None
         if uid not in self._sessions:
             launcher = Launcher(
-                self.node, running.ref, running.netns, container, running.volumes.directory, self.context.shared
+                self.node,
+                running.ref,
+                running.netns,
+                container,
+                running.volumes.directory,
+                self.context.shared,
+                self.context.hook_rules(),
             )
             self._sessions[uid] = Session(running, container, launcher)
             self.context.launchers[uid] = launcher
         return self._sessions[uid]
 
-    async def connect(self, vmi: Object, session: Session) -> PodInterfaces:
-        """Phase 1 of the network, then a launcher with all its sidecars; each step once."""
+    async def connect(self, vmi: Object, session: Session) -> PodInterfaces | None:
+        """Phase 1 of the network, then a launcher with all its sidecars; each step once.
+
+        None while the launcher is not there yet, whose coming brings the next reconcile: the VMI may be deleted
+        meanwhile. Raises PodNetworkSetupError, HookCollectError or LauncherNotReadyError.
+        """
         if session.cache is None:
             registered = self.context.registered()
-            session.cache = await setup_pod_network(self.node, session.launcher.netns, vmi, registered)
-        if not session.collected:
-            await _while_it_lives(session.compute, self._reach(vmi, session.launcher))
-            session.collected = True
+            quiet = self.context.facts.managed_tap_arp_ignore
+            session.cache = await setup_pod_network(
+                self.node, session.launcher.netns, vmi, registered, managed_tap_arp_ignore=quiet
+            )
+        if session.launching is None:
+            key = Key(vmi["metadata"]["namespace"], vmi["metadata"]["name"])
+            session.launching = asyncio.create_task(self._launch(vmi, session))
+            session.launching.add_done_callback(lambda _: self.controller.enqueue(key))
+        if not session.launching.done():
+            return None
+        session.launching.result()
         return session.cache
 
-    async def _reach(self, vmi: Object, launcher: Launcher) -> None:
+    async def _launch(self, vmi: Object, session: Session) -> None:
+        """Wait for the launcher as long as virt-handler does, which is less long than the launcher for its sidecars."""
         patience = self.context.facts.command_socket_seconds
+        try:
+            async with asyncio.timeout(patience):
+                await _while_it_lives(session.compute, self._reach(vmi, session.launcher, patience))
+        except TimeoutError as error:
+            raise LauncherNotReadyError(f"no command socket within {patience:g} s") from error
+
+    async def _reach(self, vmi: Object, launcher: Launcher, patience: float) -> None:
         await launcher.wait_ready(patience)
-        await launcher.collect_sidecars(self._sidecar_count(vmi), patience)
+        await launcher.collect_sidecars(self._sidecar_count(vmi), _LAUNCHER_SECONDS)
 
     def _sidecar_count(self, vmi: Object) -> int:
         registered = self.context.registered()
@@ -132,9 +172,11 @@ class NodeAgent:
         if cache is None:
             return
         agent = session.guest_agent.report
+        pod = next((p for p in self.context.pods if p["metadata"]["uid"] == session.pod.ref.uid), None)
+        reported = spec.reported_interfaces(pod)
 
         def change(obj: Object) -> None:
-            obj["status"]["interfaces"] = with_guest(interface_status(obj, domain, cache, facts), agent)
+            obj["status"]["interfaces"] = with_guest(interface_status(obj, domain, cache, facts, reported), agent)
             put_agent(obj, agent)
             put_migratable(obj, registered, facts)
             if running:

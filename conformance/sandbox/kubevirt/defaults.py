@@ -1,4 +1,4 @@
-"""What KubeVirt's mutating webhooks fill in, as recorded on v1.9.0."""
+"""What KubeVirt's mutating webhooks fill in, as recorded on v1.9.0; by version as the table of facts has it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import uuid
 from conformance.sandbox.client import Object
 from conformance.sandbox.kubevirt import migrations, vmis
 from conformance.sandbox.kubevirt.conditions import enter_phase
+from conformance.sandbox.kubevirt.facts import VersionFacts
+
+_TOPOLOGY = "kubevirt.io/pci-topology-version"
 
 
-def default_vmi(vmi: Object) -> None:
+def default_vmi(vmi: Object, facts: VersionFacts) -> None:
     """Fill in a VMI at creation: finalizer, topology, pod network, phase."""
     meta = vmi["metadata"]
     finalizers = meta.setdefault("finalizers", [])
     if vmis.FINALIZER not in finalizers:
         finalizers.append(vmis.FINALIZER)
-    meta.setdefault("annotations", {})["kubevirt.io/pci-topology-version"] = "v3"
+    _default_topology(meta, facts)
     body = vmi["spec"]
     default_vmi_spec(body)
     body.setdefault("evictionStrategy", "None")
@@ -54,6 +57,11 @@ def default_vmi_spec(body: Object) -> None:
             disk.setdefault("imagePullPolicy", "Always" if untagged else "IfNotPresent")
 
 
+def _default_topology(meta: Object, facts: VersionFacts) -> None:
+    if _TOPOLOGY in facts.launcher_annotations:
+        meta.setdefault("annotations", {}).setdefault(_TOPOLOGY, "v3")
+
+
 def _default_status(vmi: Object) -> None:
     domain = vmi["spec"]["domain"]
     topology = {name: domain["cpu"][name] for name in ("cores", "sockets", "threads")}
@@ -63,13 +71,11 @@ def _default_status(vmi: Object) -> None:
     enter_phase(vmi, "Pending")
 
 
-def default_vm(vm: Object) -> None:
+def default_vm(vm: Object, facts: VersionFacts) -> None:
     """Fill in a VM at creation."""
     template = vm["spec"]["template"]
     default_vmi_spec(template["spec"])
-    template.setdefault("metadata", {}).setdefault("annotations", {}).setdefault(
-        "kubevirt.io/pci-topology-version", "v3"
-    )
+    _default_topology(template.setdefault("metadata", {}), facts)
     template["spec"]["domain"].setdefault("firmware", {}).setdefault("uuid", str(uuid.uuid4()))
 
 

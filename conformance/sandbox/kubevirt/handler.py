@@ -88,6 +88,8 @@ class VirtHandler(NodeAgent):
         await self.update(vmi, lambda obj: put_migratable(obj, registered, self.context.facts))
         try:
             cache = await self.connect(vmi, session)
+            if cache is None:
+                return None
             await session.launcher.start_domain(vmi, cache, self.context.guest_of(vmi))
         except SyncError as error:
             await self.sync_failed(vmi, _LAUNCHER_LOST if session.pod.terminating else error.sync_message)
@@ -150,10 +152,10 @@ class VirtHandler(NodeAgent):
         present = {nic.alias.removeprefix("ua-"): nic for nic in await session.launcher.interfaces()}
         for interface in spec.interfaces(vmi):
             nic, up = present.get(interface["name"]), interface.get("state") != "down"
-            attachment = (
-                self.context.registered().get(spec.binding_name(interface) or "", {}).get("domainAttachmentType")
-            )
-            if nic is not None and attachment and (nic.link_state == "up") != up:
+            registered = self.context.registered().get(spec.binding_name(interface) or "", {})
+            core = any(interface.get(method) is not None for method in ("masquerade", "bridge"))
+            settable = core or registered.get("domainAttachmentType")
+            if nic is not None and settable and (nic.link_state == "up") != up:
                 await session.launcher.set_link_state(interface["name"], up)
 
     async def _ended(self, vmi: Object, session: Session) -> None:
@@ -164,8 +166,9 @@ class VirtHandler(NodeAgent):
     async def _stop(self, vmi: Object, session: Session) -> float | None:
         """End what runs in this launcher. A pod that the VMI does not live in (a target, say) ends without a word."""
         session.ending = True
-        if session.outgoing is not None:
-            session.outgoing.cancel()
+        for task in (session.launching, session.outgoing):
+            if task is not None:
+                task.cancel()
         if session.domain_up:
             await (self._kill(vmi, session) if session.unfinished else self._shut_down(vmi, session))
         await self.end_launcher(session)

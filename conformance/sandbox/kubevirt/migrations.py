@@ -13,7 +13,8 @@ from conformance.sandbox.client import MIGRATIONS, PODS, VMIS, ApiClient, Object
 from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder
 from conformance.sandbox.kubevirt import conditions, spec
-from conformance.sandbox.kubevirt.template import RenderError, TemplateService, memory_overhead
+from conformance.sandbox.kubevirt.resources import memory_overhead
+from conformance.sandbox.kubevirt.template import RenderError, TemplateService
 from conformance.sandbox.kubevirt.vmis import current_pod, pods_of
 
 FINALIZER: Final = "kubevirt.io/migrationJobFinalize"
@@ -150,7 +151,7 @@ class MigrationController:
         if target is None or _ended(target):
             return await self._fail(migration, vmi, _TARGET_LOST)
         source = current_pod(self._pods, vmi)
-        meta = vmi["metadata"]
+        meta, overhead = vmi["metadata"], memory_overhead(target)
 
         def change(obj: Object) -> None:
             obj["metadata"].setdefault("labels", {})["kubevirt.io/migrationTargetNodeName"] = target["spec"]["nodeName"]
@@ -161,8 +162,7 @@ class MigrationController:
                 "sourcePod": source["metadata"]["name"] if source else "",
                 "targetNode": target["spec"]["nodeName"],
                 "targetPod": target["metadata"]["name"],
-                "targetMemoryOverhead": memory_overhead(target),
-            }
+            } | ({"targetMemoryOverhead": overhead} if overhead else {})
 
         await self._client.mutate(VMIS, meta["namespace"], meta["name"], change)
         message = "Migration target pod is ready for preparation by virt-handler."

@@ -66,6 +66,8 @@ class Mover:
         handler = self._handler
         try:
             cache = await handler.connect(vmi, session)
+            if cache is None:
+                return None
             await session.launcher.prepare_target(vmi, cache, handler.context.guest_of(vmi))
         except PodNetworkSetupError as error:
             message = f"failed to configure vmi network for migration target: {error}"
@@ -130,16 +132,22 @@ class Mover:
                 raise
 
     async def _finalize(self, vmi: Object, session: Session, names: list[str]) -> bool:
-        """Refresh the links, again and again as KubeVirt does since 1.6; every change shows in the status."""
-        handler = self._handler
+        """Refresh the links, again and again as KubeVirt does since 1.6; every change shows in the status.
+
+        False when a failure keeps the migration from being completed.
+        """
+        handler, facts = self._handler, self._handler.context.facts
 
         async def show() -> None:
             await handler.report(vmi, session)
 
         try:
-            for _ in range(handler.context.facts.link_refreshes):
-                await session.launcher.refresh_links(names, show)
+            for _ in range(facts.link_refreshes):
+                await session.launcher.refresh_links(names, facts.link_refresh_seconds or 0.0, show)
         except LauncherError as error:
+            if not facts.link_refresh_error_ends:
+                log.warning("%s: link refresh: %s", vmi["metadata"]["name"], error)
+                return True
             message = (
                 f'failed to finalize migration: server error. command FinalizeVirtualMachineMigration failed: "{error}"'
             )

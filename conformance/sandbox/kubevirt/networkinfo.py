@@ -19,6 +19,8 @@ _NETWORK_STATUS: Final = "k8s.v1.cni.cncf.io/network-status"
 _VOLUME: Final = "network-info-annotation"
 _MOUNT: Final = {"name": _VOLUME, "mountPath": "/etc/podinfo"}
 
+_STATUS_NAMES: Final = {"deviceInfo": "device-info"}
+
 
 def add_volume(pod: Object, vmi: Object, registered: spec.Registrations) -> None:
     """Give a rendered pod the volume when a binding of the VMI asks for it, in compute and that binding's sidecar."""
@@ -45,6 +47,8 @@ def annotation_of(pod: Object, vmi: Object, registered: spec.Registrations, fact
         if _wanted(name, registered) and not spec.is_primary(network):
             if (entry := reported.get(spec.pod_interface_name(network))) is None:
                 return None
+            if not facts.network_info_without_device and not entry.get("device-info"):
+                continue
             interfaces.append({"network": interface["name"]} | _told(entry, facts))
     return json.dumps({"interfaces": interfaces}, separators=(",", ":")) if interfaces else None
 
@@ -54,5 +58,5 @@ def _wanted(name: str, registered: spec.Registrations) -> bool:
 
 
 def _told(entry: Object, facts: VersionFacts) -> Object:
-    fields = (("deviceInfo", "device-info"), *((name, name) for name in facts.network_info_fields))
-    return {ours: entry[theirs] for ours, theirs in fields if entry.get(theirs)}
+    fields = {name: _STATUS_NAMES.get(name, name) for name in facts.network_info_fields}
+    return {ours: entry[theirs] for ours, theirs in fields.items() if entry.get(theirs)}

@@ -6,7 +6,8 @@ Sources: KubeVirt `pkg/network/{vmispec,namescheme,netbinding}`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from conformance.sandbox.client import Object
@@ -58,11 +59,26 @@ def pod_interface_name(network: Object) -> str:
     return "eth0" if is_primary(network) else "pod" + hashlib.sha256(network["name"].encode()).hexdigest()[:11]
 
 
+def reported_interfaces(pod: Object | None) -> frozenset[str]:
+    """The pod's interfaces that Multus reports in the annotation `network-status`."""
+    annotations = (pod or {"metadata": {}})["metadata"].get("annotations") or {}
+    entries = json.loads(annotations.get("k8s.v1.cni.cncf.io/network-status") or "[]")
+    return frozenset(entry.get("interface", "") for entry in entries)
+
+
 def registrations(kubevirt: Object | None) -> dict[str, Object]:
     """The bindings registered in a KubeVirt CR."""
     configuration = ((kubevirt or {}).get("spec") or {}).get("configuration") or {}
     found: dict[str, Object] = (configuration.get("network") or {}).get("binding") or {}
     return found
+
+
+def attached(registered: Registrations, attachments: Collection[str]) -> Registrations:
+    """The registrations with only those values of domainAttachmentType that have an effect."""
+    return {
+        name: {key: value for key, value in binding.items() if key != "domainAttachmentType" or value in attachments}
+        for name, binding in registered.items()
+    }
 
 
 def namespaced_name(reference: str, default_namespace: str) -> tuple[str, str]:

@@ -8,26 +8,29 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from conformance.sandbox.client import Object
-from conformance.sandbox.kubevirt import networkinfo, quantity, spec
+from conformance.sandbox.kubevirt import networkinfo, spec
 from conformance.sandbox.kubevirt.facts import VersionFacts
+from conformance.sandbox.kubevirt.resources import (
+    OVERHEAD_ANNOTATION,
+    compute_resources,
+    disk_resources,
+    overhead_bytes,
+    sidecar_resources,
+)
 
 NETWORKS_ANNOTATION: Final = "k8s.v1.cni.cncf.io/networks"
 DEFAULT_NETWORK_ANNOTATION: Final = "v1.multus-cni.io/default-network"
 RESOURCE_ANNOTATION: Final = "k8s.v1.cni.cncf.io/resourceName"
-OVERHEAD_ANNOTATION: Final = "kubevirt.io/memory-overhead-bytes"
 VM_GENERATION: Final = "kubevirt.io/vm-generation"
 HOOK_SOCKETS: Final = "/var/run/kubevirt-hooks"
 _RUN: Final = "/var/run/kubevirt"
 _PRIVATE: Final = "/var/run/kubevirt-private"
 _EPHEMERAL: Final = "/var/run/kubevirt-ephemeral-disks"
-_OVERHEAD_BYTES: Final = 281411584
-"""What v1.9.0 added to a guest of 192 MiB with one vCPU (`kubevirt.io/memory-overhead-bytes`)."""
-_PASST_OVERHEAD_BYTES: Final = 250 * 2**20
 _GRACE_MARGIN_SECONDS: Final = 30
 _LAUNCHER_MARGIN_SECONDS: Final = 15
 _XDG: Final = [
@@ -55,7 +58,7 @@ class TemplateService:
         """The Pod for `vmi`; `RenderError` with KubeVirt's text."""
         resources = await self._network_resources(vmi)
         sidecars = self._sidecars(vmi, registered)
-        overhead = _OVERHEAD_BYTES + _plugin_overhead(vmi, registered)
+        overhead = overhead_bytes(vmi, registered, self.facts)
         meta = vmi["metadata"]
         pod: Object = {
             "apiVersion": "v1",
@@ -71,7 +74,7 @@ class TemplateService:
                 "volumes": _volumes(with_sidecars=bool(sidecars)),
                 "initContainers": self._init_containers(vmi),
                 "containers": [
-                    self._compute(vmi, len(sidecars), overhead, resources),
+                    self._compute(vmi, len(sidecars), compute_resources(vmi, overhead, resources)),
                     *self._disks(vmi, init=False),
                     *sidecars,
                 ],
@@ -139,11 +142,11 @@ class TemplateService:
         for name in dict.fromkeys(name for _, name in spec.plugin_interfaces(vmi)):
             if name not in registered:
                 raise RenderError(self.facts.unknown_binding.format(name=name))
-            if image := registered[name].get("sidecarImage"):
-                containers.append(self._sidecar(f"hook-sidecar-{len(containers)}", image, name))
+            if registered[name].get("sidecarImage"):
+                containers.append(self._sidecar(vmi, f"hook-sidecar-{len(containers)}", name, registered[name]))
         return containers
 
-    def _sidecar(self, name: str, image: str, binding: str) -> Object:
+    def _sidecar(self, vmi: Object, name: str, binding: str, registration: Mapping[str, Any]) -> Object:
         mount = {"name": "hook-sidecar-sockets", "mountPath": HOOK_SOCKETS}
         env = [*_XDG]
         if self.facts.sidecar_sub_path:
@@ -154,9 +157,9 @@ class TemplateService:
             env.append({"name": "NETWORK_BINDING_PLUGIN_NAME", "value": binding})
         return {
             "name": name,
-            "image": image,
+            "image": registration["sidecarImage"],
             "env": env,
-            "resources": {},
+            "resources": sidecar_resources(vmi),
             "volumeMounts": [mount],
             "imagePullPolicy": "IfNotPresent",
             "securityContext": _security_context(),
@@ -176,11 +179,14 @@ class TemplateService:
         annotations = {
             "kubectl.kubernetes.io/default-container": "compute",
             "kubevirt.io/domain": vmi["metadata"]["name"],
-            OVERHEAD_ANNOTATION: str(overhead),
             "kubevirt.io/migrationTransportUnix": "true",
+        }
+        later = {
+            OVERHEAD_ANNOTATION: str(overhead),
             "kubevirt.io/pci-topology-version": "v3",
             "descheduler.alpha.kubernetes.io/request-evict-only": "",
         }
+        annotations |= {name: later[name] for name in self.facts.launcher_annotations}
         generation = (vmi["metadata"].get("annotations") or {}).get(VM_GENERATION)
         annotations |= {VM_GENERATION: generation} if generation else {}
         return annotations | network_annotations(vmi, registered)
@@ -215,10 +221,7 @@ class TemplateService:
                     "image": volume["containerDisk"]["image"],
                     "command": ["/usr/bin/container-disk"],
                     "args": ["--no-op"] if init else ["--copy-path", f"{data}/disk_{index}"],
-                    "resources": {
-                        "limits": {"cpu": "10m", "memory": "40M"},
-                        "requests": {"cpu": "1m", "ephemeral-storage": "50M", "memory": "1M"},
-                    },
+                    "resources": disk_resources(vmi),
                     "volumeMounts": [
                         {"name": "container-disks", "mountPath": data},
                         {"name": "virt-bin-share-dir", "mountPath": "/usr/bin"},
@@ -229,7 +232,7 @@ class TemplateService:
             )
         return containers
 
-    def _compute(self, vmi: Object, sidecars: int, overhead: int, resources: Counter[str]) -> Object:
+    def _compute(self, vmi: Object, sidecars: int, resources: Object) -> Object:
         meta = vmi["metadata"]
         command = ["/usr/bin/virt-launcher-monitor", "--qemu-timeout", "240s", "--name", meta["name"]]
         command += ["--uid", meta["uid"], "--namespace", meta["namespace"]]
@@ -239,9 +242,6 @@ class TemplateService:
         command += ["--hook-sidecars", str(sidecars), "--run-as-nonroot", "--allow-emulation"]
         context = _security_context()
         context["capabilities"] = {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]}
-        memory = quantity.to_kibibytes(_guest_memory(vmi) + overhead)
-        tun = {"devices.kubevirt.io/tun": "1"} if spec.interfaces(vmi) else {}
-        devices = tun | {name: str(count) for name, count in resources.items()}
         container: Object = {
             "name": "compute",
             "image": self.launcher_image,
@@ -253,8 +253,7 @@ class TemplateService:
                     "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
                 },
             ],
-            "resources": ({"limits": devices} if devices else {})
-            | {"requests": {"cpu": "100m", "ephemeral-storage": "50M", "memory": memory} | devices},
+            "resources": resources,
             "volumeMounts": _compute_mounts(with_sidecars=sidecars > 0),
             "imagePullPolicy": "IfNotPresent",
             "securityContext": context,
@@ -299,28 +298,6 @@ def network_annotations(vmi: Object, registered: spec.Registrations) -> dict[str
     if elements:
         annotations[NETWORKS_ANNOTATION] = json.dumps(elements, separators=(",", ":"))
     return annotations
-
-
-def memory_overhead(pod: Object) -> str:
-    """The overhead that a launcher pod was rendered with, as a quantity."""
-    return quantity.to_kibibytes(int(pod["metadata"]["annotations"][OVERHEAD_ANNOTATION]))
-
-
-def _guest_memory(vmi: Object) -> int:
-    domain = vmi["spec"]["domain"]
-    requested = (domain.get("resources") or {}).get("requests", {}).get("memory")
-    return quantity.to_bytes(requested or (domain.get("memory") or {}).get("guest") or "256Mi")
-
-
-def _plugin_overhead(vmi: Object, registered: spec.Registrations) -> int:
-    """Bytes: each distinct plugin's overhead once, and core passt's own."""
-    total = 0
-    for name in {name for _, name in spec.plugin_interfaces(vmi)}:
-        requests = ((registered.get(name) or {}).get("computeResourceOverhead") or {}).get("requests") or {}
-        total += quantity.to_bytes(requests.get("memory", 0))
-    if any("passtBinding" in interface for interface in spec.interfaces(vmi)):
-        total += _PASST_OVERHEAD_BYTES
-    return total
 
 
 def _grace(vmi: Object) -> int:

@@ -8,7 +8,9 @@ from conformance.sandbox.client import PODS, VMIS, ApiClient, Object
 from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder, timestamp
 from conformance.sandbox.kubevirt import conditions, networkinfo, spec
+from conformance.sandbox.kubevirt.facts import VersionFacts
 from conformance.sandbox.kubevirt.template import RenderError, TemplateService
+from conformance.sandbox.kubevirt.vmistatus import served_fields
 
 FINALIZER: Final = "kubevirt.io/foregroundDeleteVirtualMachine"
 UNPAUSED: Final = "kubevirt.io/virtual-machine-unpaused"
@@ -83,7 +85,8 @@ class VmiController:
             return await self._create_pod(vmi) if phase == "Pending" else await self._lost(vmi)
         await self._unpause_gate(vmi, pod)
         for launcher in pods_of(self._pods, vmi):
-            await self._tell_networks(vmi, launcher)
+            if launcher is pod or self._template.facts.network_info_on_target:
+                await self._tell_networks(vmi, launcher)
         followed = await self._client.mutate(VMIS, *key, lambda obj: self._follow(obj, pod))
         await self._label_pod(followed, pod)
         return None
@@ -167,9 +170,9 @@ class VmiController:
         elif conditions.is_true(pod, "Ready"):
             conditions.drop(vmi, "Synchronized")
             status["nodeName"] = pod["spec"]["nodeName"]
-            status["qosClass"] = "Burstable"
+            status["qosClass"] = pod_status.get("qosClass", "Burstable")
             status["migrationTransport"] = "Unix"
-            status["interfaces"] = _scheduled_interfaces(vmi, pod)
+            status["interfaces"] = _scheduled_interfaces(vmi, pod, self._template.facts)
             vmi["metadata"].setdefault("labels", {})[_NODE_LABEL] = pod["spec"]["nodeName"]
             conditions.enter_phase(vmi, "Scheduled")
 
@@ -254,17 +257,18 @@ def _image_problem(pod: Object) -> tuple[str, str] | None:
     return None
 
 
-def _scheduled_interfaces(vmi: Object, pod: Object) -> list[Object]:
+def _scheduled_interfaces(vmi: Object, pod: Object, facts: VersionFacts) -> list[Object]:
     """status.interfaces before the domain exists: names, and who reported secondary ones."""
-    networks, found = spec.networks(vmi), []
+    networks, reported, found = spec.networks(vmi), spec.reported_interfaces(pod), []
     for interface in spec.interfaces(vmi):
         if (network := networks.get(interface["name"])) is None:
             continue
         entry: Object = {"name": interface["name"], "podInterfaceName": spec.pod_interface_name(network)}
-        if not spec.is_primary(network):
+        if not spec.is_primary(network) and entry["podInterfaceName"] in reported:
             entry["infoSource"] = "multus-status"
         found.append(entry)
-    return sorted(found, key=lambda entry: entry["podInterfaceName"] != "eth0")
+    found.sort(key=lambda entry: entry["podInterfaceName"] != "eth0")
+    return [served_fields(entry, facts) for entry in found]
 
 
 def _migrated_away(vmi: Object, pod: Object) -> bool:

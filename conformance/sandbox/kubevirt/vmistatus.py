@@ -5,7 +5,7 @@ Sources: KubeVirt `pkg/network/setup/netstat.go`, `pkg/network/vmispec`; recorde
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Final
 
 from conformance.sandbox.client import Object
@@ -18,22 +18,30 @@ _USER_ALIAS: Final = "ua-"
 
 
 def interface_status(
-    vmi: Object, domain: Sequence[DomainInterface], cache: PodInterfaces, facts: VersionFacts
+    vmi: Object, domain: Sequence[DomainInterface], cache: PodInterfaces, facts: VersionFacts, reported: Set[str]
 ) -> list[Object]:
-    """The pod network's interface, then what the domain has, then the others of the spec."""
+    """The pod network's interface, then what the domain has, then the others of the spec.
+
+    `reported` are the pod interfaces that Multus reports.
+    """
     by_name = {nic.alias.removeprefix(_USER_ALIAS): nic for nic in domain}
     networks, entries = spec.networks(vmi), []
     for interface in spec.interfaces(vmi):
         network = networks[interface["name"]]
         nic = by_name.pop(interface["name"], None)
-        entries.append(_entry(interface, network, nic, cache, facts))
+        entries.append(_entry(interface, network, nic, cache, facts, reported))
     entries += [{"name": name} | _domain_part(nic, "domain") for name, nic in by_name.items()]
     entries.sort(key=_place)
+    return [served_fields(entry, facts) for entry in entries]
+
+
+def served_fields(entry: Object, facts: VersionFacts) -> Object:
+    """An entry of status.interfaces without what the version does not have."""
     absent = {
         *(() if facts.pod_interface_name else ("podInterfaceName",)),
         *(() if facts.link_state_status else ("linkState",)),
     }
-    return [{key: value for key, value in entry.items() if key not in absent} for entry in entries]
+    return {key: value for key, value in entry.items() if key not in absent}
 
 
 def _place(entry: Object) -> int:
@@ -43,10 +51,16 @@ def _place(entry: Object) -> int:
 
 
 def _entry(
-    interface: Object, network: Object, nic: DomainInterface | None, cache: PodInterfaces, facts: VersionFacts
+    interface: Object,
+    network: Object,
+    nic: DomainInterface | None,
+    cache: PodInterfaces,
+    facts: VersionFacts,
+    reported: Set[str],
 ) -> Object:
-    name, secondary = interface["name"], not spec.is_primary(network)
+    name = interface["name"]
     entry: Object = {"name": name, "podInterfaceName": spec.pod_interface_name(network)}
+    secondary = not spec.is_primary(network) and entry["podInterfaceName"] in reported
     if nic is None:
         return entry | ({"infoSource": "multus-status"} if secondary else {})
     entry |= _domain_part(nic, "domain, multus-status" if secondary else "domain")

@@ -45,7 +45,9 @@ def build_domain(
     _text(root, "uuid", _firmware_uuid(vmi, spec))
     ET.SubElement(root, "memory", unit="b").text = str(_memory(spec))
     cpu = mapping(spec, "cpu")
-    _text(root, "vcpu", str(_count(cpu, "cores") * _count(cpu, "sockets") * _count(cpu, "threads")))
+    # Said, as KubeVirt says it: a hook that reads the XML by KubeVirt's own types writes an empty value otherwise.
+    vcpu = ET.SubElement(root, "vcpu", placement="static")
+    vcpu.text = str(_count(cpu, "cores") * _count(cpu, "sockets") * _count(cpu, "threads"))
     system = ET.SubElement(root, "os")
     ET.SubElement(system, "type", arch="x86_64", machine="q35").text = "hvm"
     if boot is not None:

@@ -20,12 +20,25 @@ from conformance.sandbox.launcher.unixsocket import short_address
 
 INFO_SECONDS = 1.0
 CALLBACK_SECONDS = 60.0
-SCAN_SECONDS = 0.3
-"""KubeVirt's own intervals: the Info deadline, the deadline of every callback, the pause between two scans."""
+"""KubeVirt's own intervals: the Info deadline, the deadline of every callback."""
 
 _log = logging.getLogger(__name__)
 _DIAL_SECONDS = 1.0
 _CHANNEL_OPTIONS = [("grpc.max_receive_message_length", 16 << 20), ("grpc.enable_http_proxy", 0)]
+
+
+@dataclass(frozen=True)
+class HookRules:
+    """How a release of KubeVirt looks for sidecars: in a directory of each (else in one of all), how often, and whether
+    the time-out is heeded while there is no socket at all.
+    """
+
+    own_directories: bool = True
+    scan_seconds: float = 0.3
+    timeout_without_socket: bool = True
+
+
+NEWEST_RULES = HookRules()
 
 
 @dataclass(frozen=True)
@@ -40,8 +53,11 @@ class Sidecar:
 class HookManager:
     """The hook sidecars of one launcher pod. `directory` is what compute sees as /var/run/kubevirt-hooks."""
 
-    def __init__(self, directory: Path, *, callback_seconds: float = CALLBACK_SECONDS) -> None:
+    def __init__(
+        self, directory: Path, *, callback_seconds: float = CALLBACK_SECONDS, rules: HookRules = NEWEST_RULES
+    ) -> None:
         self._directory = directory
+        self._rules = rules
         self._callback_seconds = callback_seconds
         self._sidecars: list[Sidecar] = []
 
@@ -53,21 +69,23 @@ class HookManager:
     async def collect(self, count: int, timeout: float) -> None:
         """Wait until `count` sockets with different *file names* have answered Info.
 
-        Every non-directory one level down is taken for a socket. One that refuses connections is looked at again;
-        one that answers Info with an error, too late (1 s) or without a common version is fatal at once.
+        Every non-directory in a sidecar's directory is taken for a socket. One that refuses connections is looked at
+        again; one that answers Info with an error, too late (1 s) or without a common version is fatal at once.
         Raises HookCollectError with KubeVirt's text.
         """
         deadline = asyncio.get_running_loop().time() + timeout
         processed: dict[str, Sidecar] = {}
         while len(processed) < count:
-            for socket in self._candidates():
+            sockets = self._candidates()
+            for socket in sockets:
                 if socket.name not in processed and (sidecar := await _interview(socket)) is not None:
                     processed[socket.name] = sidecar
             if len(processed) >= count:
                 break
-            if asyncio.get_running_loop().time() >= deadline:
+            heeded = sockets or self._rules.timeout_without_socket
+            if heeded and asyncio.get_running_loop().time() >= deadline:
                 raise HookCollectError("Failed to collect all expected sidecar hook sockets within given timeout")
-            await asyncio.sleep(SCAN_SECONDS)
+            await asyncio.sleep(self._rules.scan_seconds)
         self._sidecars = list(processed.values())
 
     async def on_define_domain(self, domain_xml: str, vmi: Mapping[str, object]) -> str:
@@ -107,10 +125,12 @@ class HookManager:
             await self._call(sidecar, hookapi.SHUTDOWN, b"")
 
     def _candidates(self) -> list[Path]:
-        """Everything that is no directory in the sub-directories, in name order."""
+        """Everything that is no directory where sidecars put their sockets, in name order."""
         if not self._directory.is_dir():
             return []
-        folders = sorted(entry for entry in self._directory.iterdir() if entry.is_dir())
+        folders = [self._directory]
+        if self._rules.own_directories:
+            folders = sorted(entry for entry in self._directory.iterdir() if entry.is_dir())
         return [entry for folder in folders for entry in sorted(folder.iterdir()) if not entry.is_dir()]
 
     def _subscribers(self, hook_point: str) -> list[Sidecar]:

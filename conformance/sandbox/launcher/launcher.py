@@ -24,7 +24,7 @@ from conformance.sandbox.launcher.domain import (
     with_resources,
 )
 from conformance.sandbox.launcher.errors import DomainError, LauncherError, LibvirtError
-from conformance.sandbox.launcher.hooks import HookManager
+from conformance.sandbox.launcher.hooks import NEWEST_RULES, HookManager, HookRules
 from conformance.sandbox.launcher.libvirt import Libvirt
 from conformance.sandbox.launcher.links import DomainInterface
 from conformance.sandbox.launcher.migration import MigrationResult
@@ -46,7 +46,14 @@ class Launcher:
     """One launcher pod. All methods may be called from one event loop only; start one operation at a time."""
 
     def __init__(
-        self, node: NodeLike, pod: PodLike, netns: str, compute_container: ContainerLike, volumes: Path, shared: Path
+        self,
+        node: NodeLike,
+        pod: PodLike,
+        netns: str,
+        compute_container: ContainerLike,
+        volumes: Path,
+        shared: Path,
+        hook_rules: HookRules = NEWEST_RULES,
     ) -> None:
         """`volumes` is the pod's volume directory (pods/<uid>/volumes); `shared` was given to `compute_mounts` too."""
         self.node = node
@@ -55,7 +62,7 @@ class Launcher:
         self.volumes = volumes
         self.directory = compute.pod_directory(shared, pod)
         self.libvirt = Libvirt(compute_container, self.directory)
-        self.hooks = HookManager(volumes / HOOK_VOLUME)
+        self.hooks = HookManager(volumes / HOOK_VOLUME, rules=hook_rules)
         self._dhcp = DhcpServers(compute_container)
         self._domain: str | None = None
 
@@ -209,13 +216,16 @@ class Launcher:
             _log.warning("pod %s: Shutdown of the hook sidecars: %s", self.pod.name, error)
 
     async def refresh_links(
-        self, interface_names: Iterable[str], changed: Callable[[], Awaitable[None]] | None = None
+        self,
+        interface_names: Iterable[str],
+        seconds: float = 0.1,
+        changed: Callable[[], Awaitable[None]] | None = None,
     ) -> list[str]:
-        """KubeVirt's link-refresh: down, 100 ms, back. Returns the interfaces found. Raises LibvirtError.
+        """KubeVirt's link-refresh: down for so long, and back. Returns the interfaces found. Raises LibvirtError.
 
         `changed` is called after each change of a link.
         """
-        return await links.refresh_links(self.libvirt, self.domain, interface_names, changed)
+        return await links.refresh_links(self.libvirt, self.domain, interface_names, seconds, changed)
 
     async def set_link_state(self, interface_name: str, up: bool) -> bool:
         """Set one link; False if the domain has no such interface. Raises LibvirtError."""

@@ -10,9 +10,6 @@ from conformance.sandbox.launcher.domain import parse_domain
 from conformance.sandbox.launcher.errors import LibvirtError
 from conformance.sandbox.launcher.libvirt import Libvirt
 
-REFRESH_SECONDS = 0.1
-"""How long KubeVirt leaves the link down: shorter, and some guests see neither change."""
-
 _USER_ALIAS = "ua-"
 _FLAGS = ("--live", "--config")
 
@@ -35,9 +32,13 @@ def interfaces_of(domain_xml: str) -> list[DomainInterface]:
 
 
 async def refresh_links(
-    libvirt: Libvirt, domain: str, names: Iterable[str], changed: Callable[[], Awaitable[None]] | None = None
+    libvirt: Libvirt,
+    domain: str,
+    names: Iterable[str],
+    seconds: float,
+    changed: Callable[[], Awaitable[None]] | None = None,
 ) -> list[str]:
-    """Take the link of each named interface down and, 100 ms later, back to what it was; returns whom it found.
+    """Take the link of each named interface down and, `seconds` later, back to what it was; returns whom it found.
 
     By alias in the live XML, one after the other, as KubeVirt's link-refresh does; `changed` is told after each
     change. An interface that is down stays down. Raises LibvirtError `failed to update network <name>, err: ...`.
@@ -49,7 +50,7 @@ async def refresh_links(
         if name not in wanted:
             continue
         await _update(libvirt, domain, element, "down", name)
-        up_again = asyncio.sleep(REFRESH_SECONDS)
+        up_again = asyncio.sleep(seconds)
         await (asyncio.gather(up_again, changed()) if changed else up_again)
         await _update(libvirt, domain, element, None, name)
         if changed:

@@ -28,7 +28,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     if os.geteuid():
         pytest.skip("the sandbox needs root")
     options = daemon.Options(
-        state_dir=Path(f"/run/kbc-n{os.getpid()}"), nodes=("node-1", "node-2", "node-3"), mtu=POD_MTU
+        state_dir=Path(f"/run/kbc-c{os.getpid()}"), nodes=("node-1", "node-2", "node-3"), mtu=POD_MTU
     )
     with daemon.start(options, lambda _stage, _fraction: None) as running:
         connected = Cluster.connect(running.kubeconfig, cache_file=tmp_path_factory.mktemp("api") / "discovery")

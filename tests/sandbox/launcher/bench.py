@@ -94,6 +94,7 @@ class BenchNode:
         self.name = f"bench-node-{index}"
         self.gateway = f"10.244.{index}.1"
         self.pids: dict[str, int] = {}
+        self.dhcp_log = bench.directory / f"dhcp-{index}.log"
         self._dhcp: subprocess.Popen[bytes] | None = None
         holder = bench.spawn("unshare", "--net", "sleep", "infinity")
         self.pid = bench.namespace_pid(holder, "net")
@@ -167,7 +168,7 @@ class BenchNode:
             *(f"--dhcp-host={mac},{address}" for mac, address in hosts.items()),
         ]
         root = ("unshare", "--root", str(self.bench.root))
-        self._dhcp = self.bench.spawn(*self.enter(None), *_TIED, *root, *argv)
+        self._dhcp = self.bench.spawn(*self.enter(None), *_TIED, *root, *argv, log=self.dhcp_log)
 
     def add_pod(self, pod: Pod, address: str) -> Launcher:
         """A launcher pod with eth0 on the node network."""

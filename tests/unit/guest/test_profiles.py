@@ -12,7 +12,8 @@ from conformance.guest.carrier import CarrierEvent, CarrierRecord
 from conformance.guest.keys import GuestKeys
 from conformance.kube.outcome import Inconclusive, NonConformant
 from fixtures.images import known_guest
-from fixtures.migrations import Sight, excused
+from fixtures.migrations import excused
+from fixtures.sights import Sight
 
 FLAP = CarrierRecord(
     tuple(CarrierEvent(up, "eth0", on, n) for up, on, n in ((1, True, 2), (2, False, 3), (3, True, 4)))

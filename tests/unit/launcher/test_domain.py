@@ -105,6 +105,7 @@ def test_the_domain_as_a_whole() -> None:
     assert root.findtext("name") == "ns_vm"
     assert root.findtext("memory") == str(1 << 30)
     assert root.findtext("vcpu") == "1"
+    assert root.find("vcpu[@placement='static']") is not None, "a hook that reads KubeVirt's types would write none"
     assert root.find("./devices/disk/readonly") is not None, "libvirt refuses to migrate a writable local disk"
     assert root.findtext("uuid") == build_domain(vmi(), PodInterfaces({}), BOOT, ()).findtext("uuid")
 

@@ -12,7 +12,7 @@ import pytest
 
 from fixtures.plugins.passt_sidecar.opt.passt_binding.domain import DomainXmlError, Faults, PodNetwork, define_domain
 from fixtures.plugins.passt_sidecar.opt.passt_binding.service import port_budget
-from fixtures.plugins.passt_sidecar.opt.passt_binding.vmi import VmiError
+from fixtures.plugins.passt_sidecar.opt.passt_binding.vmi import Json, VmiError, interfaces_of_binding
 
 DOMAIN = """<domain type="kvm" xmlns:qemu="http://libvirt.org/schemas/domain/qemu/1.0">
 <name>ns_vm</name><metadata><kubevirt xmlns="http://kubevirt.io"><uid>1</uid></kubevirt></metadata>
@@ -173,7 +173,7 @@ def test_a_guest_may_have_an_address_of_its_own() -> None:
     ("interface", "words"),
     [
         ({"binding": {"name": "frob"}}, "no interface of the VMI uses the network binding 'passt'"),
-        ({"name": "nowhere"}, "interface 'nowhere': status.interfaces has no podInterfaceName"),
+        ({"name": "nowhere"}, "interface 'nowhere': no podInterfaceName in status.interfaces, and no network"),
         ({"pciAddress": "81:01.0"}, "no PCI address"),
         ({"ports": [{"port": 80, "protocol": "SCTP"}]}, "passt cannot forward port"),
     ],
@@ -224,3 +224,25 @@ def test_fault_monitor_is_opened_once() -> None:
     twice = define(domain=define(faults=Faults(monitor=True)), faults=Faults(monitor=True))
     arguments = ElementTree.fromstring(twice).findall(f".//{QEMU}arg")
     assert [argument.get("value") for argument in arguments][::2] == ["-chardev", "-mon"]
+
+
+@pytest.mark.parametrize(
+    ("network", "pod_interface"),
+    [
+        ({"pod": {}}, "eth0"),
+        ({"multus": {"networkName": "net", "default": True}}, "eth0"),
+        ({"multus": {"networkName": "net"}}, "podd388a6c6411"),
+    ],
+)
+def test_before_1_4_the_pod_interface_has_the_name_that_kubevirt_gives(
+    network: dict[str, Json], pod_interface: str
+) -> None:
+    """The name of the secondary is one recorded on v1.9.0, which names as 1.1 does."""
+    spec: dict[str, Json] = {
+        "domain": {"devices": {"interfaces": [{"name": "sec1", "binding": {"name": "passt"}}]}},
+        "networks": [{"name": "sec1", **network}],
+    }
+    (found,) = interfaces_of_binding(
+        {"metadata": {}, "spec": spec, "status": {"interfaces": [{"name": "sec1"}]}}, "passt"
+    )
+    assert found.pod_interface == pod_interface

@@ -21,9 +21,7 @@ PLURALS = {
 # Decided by parts of KubeVirt that have nothing to do with a binding, or by the API server's schema.
 OUT_OF_SCOPE = {
     "unknown field in binding (fieldValidation Strict)": "the API server's strict decoding",
-    "portRanges on plugin": "feature gate PortRangesSpec",
     "bootOrder 0": "boot order of devices",
-    "resourceClaim network with plugin (gate NetworkDevicesWithDRA off)": "feature gate NetworkDevicesWithDRA",
 }
 
 
@@ -97,4 +95,4 @@ def test_every_case_is_replayed_or_explained() -> None:
     """The list of exceptions names only recorded cases, and stays short."""
     names = {case["case"] for case in json.loads(RECORDED.read_text())["cases"]}
     assert set(OUT_OF_SCOPE) <= names
-    assert len(cases()) == 59
+    assert len(cases()) == 61

@@ -61,13 +61,6 @@ def test_core_passt_is_admitted_while_its_gate_is_on(
     assert "passtBinding" in spec.interfaces(admitted)[0]
 
 
-def test_a_release_without_core_passt_drops_the_field(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "_FACTS", facts_for("v1.7"))
-    admitted = admission.admit(request(vmi("passtBinding")))
-    assert admitted is not None
-    assert "passtBinding" not in spec.interfaces(admitted)[0]
-
-
 def test_which_core_bindings_migrate() -> None:
     assert [spec.is_migratable(vmi(m), {}) for m in ("masquerade", "passtBinding", "bridge")] == [True, True, False]
     assert spec.is_migratable(vmi("bridge", annotations={spec.BRIDGE_MIGRATION: ""}), {})
@@ -86,5 +79,7 @@ def test_a_bridges_status_has_no_address_that_its_guest_is_not_told(
 ) -> None:
     record = PodInterface("default", "eth0", "bridge", True, addresses=("10.244.1.5", "fd00::5"))
     domain = [DomainInterface("ua-default", "02:00:00:00:00:01", "tap0", "up", "virtio", 1)]
-    (entry,) = interface_status(vmi(method), domain, PodInterfaces({"default": record}), facts_for(version))
+    (entry,) = interface_status(
+        vmi(method), domain, PodInterfaces({"default": record}), facts_for(version), frozenset()
+    )
     assert entry["ipAddresses"] == addresses

@@ -4,7 +4,7 @@ For pod interface P: a bridge k6t-<P> takes P (renamed P-nic, without addresses,
 called P keeps P's MAC, MTU and addresses, so that whoever inspects the pod still finds them. KubeVirt's stand-in is a
 dummy link. Kernels without that driver are common, so here it is a bridge without ports: like KubeVirt's it is never
 set up, sends nothing and answers nothing. Its IPv4 address is local to the namespace all the same (as it is on a
-dummy), hence arp_ignore=1, as KubeVirt sets: no ARP answer for it on any other link.
+dummy), hence arp_ignore=1, as KubeVirt sets (for managedTap from 1.5): no ARP answer for it on any other link.
 
 Core bridge is the same and one thing more: KubeVirt tells the guest P's IPv4 address by its own DHCP, from a made-up
 address on the bridge. A pod interface without an IPv4 address gets none ("IPAM disabled").
@@ -26,7 +26,7 @@ _SERVER = "169.254.75.1{index}"
 
 async def plumb_managed_tap(namespace: Namespace, plan: Plan) -> PodInterface:
     """Bridge, tap and stand-in; nothing tells the guest an address."""
-    await _plumb(namespace, plan)
+    await _plumb(namespace, plan, arp_ignore=plan.managed_tap_arp_ignore)
     return plan.record
 
 
@@ -35,7 +35,7 @@ async def plumb_bridge(namespace: Namespace, plan: Plan) -> PodInterface:
     address = plan.link.of_version(4)
     # The pod loses its routes together with its address: they are read first.
     routes = [] if address is None else await namespace.routes(plan.link.name)
-    await _plumb(namespace, plan)
+    await _plumb(namespace, plan, arp_ignore=True)
     if address is None:
         return plan.record
     server, bridge = _SERVER.format(index=plan.index), bridge_name(plan.link.name)
@@ -69,7 +69,7 @@ def _classless(routes: Sequence[Mapping[str, object]], own: str) -> tuple[Route,
     )
 
 
-async def _plumb(namespace: Namespace, plan: Plan) -> None:
+async def _plumb(namespace: Namespace, plan: Plan, *, arp_ignore: bool) -> None:
     link, record = plan.link, plan.record
     pod, nic, bridge, tap = link.name, enslaved_name(link.name), bridge_name(link.name), str(record.target)
     mac = _random_mac()
@@ -86,7 +86,7 @@ async def _plumb(namespace: Namespace, plan: Plan) -> None:
         *(f"address add {address} dev {pod}" for address in link.addresses),
     )
     settings = [f"net.ipv6.conf.{nic}.disable_ipv6=1"]
-    if link.of_version(4) is not None:
+    if arp_ignore and link.of_version(4) is not None:
         settings.append("net.ipv4.conf.all.arp_ignore=1")
     await namespace.sysctl(settings)
     await namespace.ip(*(f"link set dev {name} up" for name in (bridge, nic, tap)))

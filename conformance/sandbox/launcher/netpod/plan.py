@@ -17,3 +17,4 @@ class Plan:
     network: Network
     index: int
     subdomain: str
+    managed_tap_arp_ignore: bool = True

@@ -37,13 +37,19 @@ _PLUMBERS: Final[Mapping[Attachment, Callable[[Namespace, Plan], Awaitable[PodIn
 
 
 async def setup_pod_network(
-    node: NodeLike, netns: str, vmi: Mapping[str, object], registrations: Registrations
+    node: NodeLike,
+    netns: str,
+    vmi: Mapping[str, object],
+    registrations: Registrations,
+    *,
+    managed_tap_arp_ignore: bool = True,
 ) -> PodInterfaces:
     """Prepare the pod's network for the VMI's interfaces and say what was found.
 
     `registrations` is `KubeVirt.spec.configuration.network.binding`; a binding that is not in it is left alone, as is
-    one without an attachment. Raises PodNetworkSetupError with KubeVirt's text, for instance `pod link (eth0) is
-    missing`. It must run once per pod: the addresses are read before the plumbing takes them from the pod interface.
+    one without an attachment. `managed_tap_arp_ignore`: whether a pod keeps quiet about its guest's address, as since
+    1.5. Raises PodNetworkSetupError with KubeVirt's text, for instance `pod link (eth0) is missing`. It must run once
+    per pod: the addresses are read before the plumbing takes them from the pod interface.
     """
     namespace = Namespace(node, netns)
     links = await namespace.links()
@@ -55,7 +61,8 @@ async def setup_pod_network(
             if not record.exists:
                 raise PodNetworkSetupError(f"pod link ({record.pod_interface}) is missing")
             link = links[record.pod_interface]
-            record = await plumb(namespace, Plan(record, link, interface, network, index, subdomain_of(vmi)))
+            plan = Plan(record, link, interface, network, index, subdomain_of(vmi), managed_tap_arp_ignore)
+            record = await plumb(namespace, plan)
         found[record.name] = record
     return PodInterfaces(found)
 
