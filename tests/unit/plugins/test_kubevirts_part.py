@@ -16,6 +16,7 @@ from conformance.kube.networks import NETWORKS
 from conformance.kube.vmi import InterfaceStatus, NicSpec
 from conformance.model import NadReference
 from conformance.plugin.run import Run
+from conformance.site.site import Site
 from fixtures.machines import Machine, Start
 from fixtures.secondary import SECONDARY, Companion, hashed_interface
 from suites.hotplug import test_absent
@@ -99,7 +100,7 @@ def test_absent_interfaces(answer: ApiError | None, right: bool) -> None:
         binding=SimpleNamespace(core=None, name="b"),
         keys=SimpleNamespace(user_data=lambda: ""),
         labels={},
-        site=SimpleNamespace(guest=None),
+        site=Site(),
         handoff=SimpleNamespace(guest=DEFAULT),
     )
     if right:
