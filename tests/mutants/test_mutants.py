@@ -29,12 +29,14 @@ RUN_SECONDS = 1500
 PLAIN = ("REG-001", "VM-001", "VM-002", "DHCP-001", "MTU-001", "CONN-001", "CONN-002", "OBS-001", "OBS-003")
 # Their faults show only when bounds run out, in many checks one after the other: for `make mutants`, not for each push.
 SLOW = {
+    "managedtap-deaf-after-boot",
     "managedtap-hco-overwrites",
     "managedtap-lease-once",
     "managedtap-no-refresh",
     "managedtap-no-router",
     "managedtap-target-without-dhcp",
     "managedtap-wrong-address",
+    "managedtap-tuned-link-held-up",
     "passt-hook-error",
     "passt-no-shutdown",
     "passt-vhostuser-private-memory",
