@@ -20,7 +20,7 @@ def test_status_has_the_addresses_of_the_pod(machine: Machine) -> None:
 
     Expected:
     * They appear within the time limit.
-    * With podip or nat they are the pod's.
+    * With podip or nat they are the pod's, its first one among them; with v6 all of the pod's.
     """
     view = wait_until(
         f"addresses in the status of {machine.ref}",
@@ -31,5 +31,8 @@ def test_status_has_the_addresses_of_the_pod(machine: Machine) -> None:
     )
     entry = view.interface(NETWORK)
     assert entry is not None
-    if {Capability.POD_IP, Capability.NAT} & machine.run.binding.capabilities:
-        assert set(entry.addresses) == set(machine.pod_addresses())
+    declared = machine.run.binding.capabilities
+    if {Capability.POD_IP, Capability.NAT} & declared:
+        shown, pod = set(entry.addresses), set(machine.pod_addresses())
+        # KubeVirt may leave out an IPv6 address that does not reach the guest (PR 17536)
+        assert shown == pod if Capability.IPV6 in declared else {machine.pod_address()} <= shown <= pod
