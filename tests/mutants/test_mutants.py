@@ -32,6 +32,7 @@ SLOW = {
     "managedtap-deaf-after-boot",
     "managedtap-hco-overwrites",
     "managedtap-lease-once",
+    "managedtap-no-ipv6",
     "managedtap-no-refresh",
     "managedtap-no-router",
     "managedtap-target-without-dhcp",
