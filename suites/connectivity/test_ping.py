@@ -31,3 +31,26 @@ def test_vm_pings_and_is_pinged(machine: Machine, client_pod: ClientPod, measure
     measure(back)
     assert out.ok, f"no answer to the guest from the pod on {client_pod.node}: {out.error}"
     assert back.ok, f"no answer to the pod on {client_pod.node} from {back.host}: {back.error}"
+
+
+@pytest.mark.xdist_group("guest")
+@pytest.mark.requirement("CONN-006")
+def test_vms_ping_each_other(machine: Machine, peer: Machine, measure: Measure) -> None:
+    """Two VMs on two nodes ping each other.
+
+    Preconditions:
+    * Two running VMs with the binding, on two nodes, whose guests have their addresses.
+
+    Steps:
+    1. Ping one from the other three times, then the other way: at the address of its pod, on a secondary network at its
+       own.
+
+    Expected:
+    * There is an answer each way.
+    """
+    there = machine.guest.client().ping(peer.peer_address())
+    back = peer.guest.client().ping(machine.peer_address())
+    measure(there)
+    measure(back)
+    assert there.ok, f"no answer from {peer.ref} at {there.host}: {there.error}"
+    assert back.ok, f"no answer from {machine.ref} at {back.host}: {back.error}"

@@ -55,7 +55,7 @@ UNDER_HCO = {"managedtap-hco-overwrites"}
 # Core passt leaves the guest the MTU of 65520 that passt offers, whatever the pod's is; seen on a real v1.9.0 too.
 # slirp's interface is QEMU's alone: a VMI's status has neither MAC, address nor link of it; recorded on v1.9.0.
 EXPLAINED = {
-    "passt-core": {"MTU-001"},
+    "passt-core": {"MTU-001", "MTU-002"},
     "slirp": {"CONN-001", "HOOK-006", "LINK-004", "OBS-001", "OBS-003", "VM-002", "VM-010"},
 }
 
