@@ -48,7 +48,7 @@ def test_a_packet_of_mtu_size_passes_and_a_longer_one_does_not(
 @pytest.mark.xdist_group("guest")
 @pytest.mark.requirement("MTU-002")
 def test_a_packet_of_the_guests_mtu_reaches_another_guest(machine: Machine, peer: Machine, measure: Measure) -> None:
-    """A packet of the guest's MTU that must not be fragmented passes between two guests on two nodes, a longer does not.
+    """A packet of the guest's MTU that must not be fragmented passes between guests on two nodes, a longer does not.
 
     Preconditions:
     * Two running VMs with the binding, on two nodes, whose guests have their addresses.
