@@ -15,11 +15,11 @@ FROM ${BASE}
 COPY --from=build /wheels /wheels
 RUN pip install --no-cache-dir --no-index --find-links /wheels kubevirt-binding-conformance \
     && rm -rf /wheels \
-    && useradd --uid 10001 --no-create-home --home-dir /work conformance \
-    && install -d -o 10001 -g 10001 /work /reports
+    && useradd --uid 10001 --no-create-home --home-dir /home/conformance conformance \
+    && install -d -o 10001 -g 10001 /home/conformance /reports
 COPY --chmod=755 deploy/sonobuoy/sonobuoy-plugin /usr/local/bin/sonobuoy-plugin
-# everything that is written goes below /work and /tmp, so the root file system may be read-only
-ENV HOME=/work XDG_STATE_HOME=/work/state XDG_CACHE_HOME=/work/cache PYTHONDONTWRITEBYTECODE=1
-WORKDIR /work
+# everything that is written goes below /home/conformance and /tmp, so the root file system may be read-only
+ENV HOME=/home/conformance XDG_STATE_HOME=/home/conformance/state XDG_CACHE_HOME=/home/conformance/cache PYTHONDONTWRITEBYTECODE=1
+WORKDIR /home/conformance
 USER 10001:10001
 ENTRYPOINT ["binding-conformance"]

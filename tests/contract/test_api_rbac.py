@@ -64,11 +64,11 @@ class Account:
 
     def granted(self, *rules: Body, clusterwide: bool = False) -> Account:
         """Bind rules to the account: in its namespace, or cluster-wide."""
-        role = {"metadata": {"name": f"{self.name}-{uuid.uuid4().hex[:5]}"}, "rules": list(rules)}
-        name, kind = role["metadata"]["name"], "ClusterRole" if clusterwide else "Role"  # type: ignore[index]
+        name, kind = f"{self.name}-{uuid.uuid4().hex[:5]}", "ClusterRole" if clusterwide else "Role"
+        role = {"metadata": {"name": name}, "rules": list(rules)}
         root = RBAC if clusterwide else f"{RBAC}/namespaces/{self.namespace}"
         self.api.post(f"{root}/{kind.lower()}s", role).expect(201)
-        self.bind(kind, str(name), clusterwide=clusterwide)
+        self.bind(kind, name, clusterwide=clusterwide)
         return self
 
     def bind(self, kind: str, role: str, *, clusterwide: bool = False) -> str:
