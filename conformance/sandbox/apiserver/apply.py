@@ -14,7 +14,6 @@ import orjson
 from conformance.sandbox.apiserver.errors import Cause, KubeObject, StatusError
 from conformance.sandbox.apiserver.metadata import now
 from conformance.sandbox.apiserver.ownership import (
-    MEMBER,
     Fields,
     Manager,
     Path,
@@ -35,12 +34,12 @@ def apply_configuration(
     """
     wanted, present = flatten(applied, schema), flatten(live, schema)
     others, earlier = _split(managers_of(live), applier)
-    conflicts = _conflicts(wanted, present, others)
+    merged = orjson.loads(orjson.dumps(_merge(live, applied, schema)))
+    conflicts = _conflicts(wanted, present, flatten(merged, schema), others)
     if conflicts and not force:
         raise _conflict_error(conflicts)
     taken = {path for _, path in conflicts}
     others = [manager.without(taken) for manager in others]
-    merged = orjson.loads(orjson.dumps(_merge(live, applied, schema)))
     kept = {*wanted, *(path for manager in others for path in manager.paths)}
     _remove_dropped(merged, earlier - wanted.keys(), kept, schema)
     return merged, [*others, _applied(applier, frozenset(wanted), earlier, managers_of(live))]
@@ -59,14 +58,16 @@ def _applied(applier: Manager, paths: frozenset[Path], earlier: frozenset[Path],
     return Manager(applier.name, "Apply", applier.subresource, applier.api_version, paths, time)
 
 
-def _conflicts(wanted: Fields, present: Fields, others: Iterable[Manager]) -> list[tuple[Manager, Path]]:
-    found = []
-    for manager in others:
-        for path in sorted(manager.paths & wanted.keys()):
-            value = wanted[path]
-            if value != MEMBER and present.get(path) != value:
-                found.append((manager, path))
-    return found
+def _conflicts(
+    wanted: Fields, present: Fields, merged: Fields, others: Iterable[Manager]
+) -> list[tuple[Manager, Path]]:
+    """What others own and the merge changes. An empty map that is applied changes nothing of the live one."""
+    return [
+        (manager, path)
+        for manager in others
+        for path in sorted(manager.paths & wanted.keys())
+        if merged.get(path) != present.get(path)
+    ]
 
 
 def _conflict_error(conflicts: list[tuple[Manager, Path]]) -> StatusError:

@@ -150,17 +150,12 @@ def _decode(node: Mapping[str, Any], path: Path) -> Iterator[Path]:
 
 
 def take_over(managers: list[Manager], writer: Manager, changed: set[Path], gone: set[Path]) -> list[Manager]:
-    """Managers after `writer` changed some paths and removed others by an update: changed paths become its own."""
-    updated: list[Manager] = []
-    own = writer.paths
-    for manager in managers:
-        if manager.identity == writer.identity:
-            own = own | manager.paths
-        elif changed or gone:
-            updated.append(manager.without(changed | gone))
-        else:
-            updated.append(manager)
+    """Managers after `writer` changed some paths and removed others by an update: changed paths become its own.
+
+    A write that changes nothing leaves them as they are, their order too: it is no new version of the object.
+    """
     if not changed:
-        stayed = next((manager for manager in managers if manager.identity == writer.identity), None)
-        return [*updated, stayed.without(gone)] if stayed else updated
-    return [*updated, replace(writer, paths=(own | changed) - gone, time=now())]
+        return [manager.without(gone) for manager in managers]
+    others = [manager.without(changed | gone) for manager in managers if manager.identity != writer.identity]
+    own = writer.paths.union(*(manager.paths for manager in managers if manager.identity == writer.identity))
+    return [*others, replace(writer, paths=(own | changed) - gone, time=now())]
