@@ -21,16 +21,21 @@ DISK = "quay.io/kubevirt/fedora-with-test-tooling-container-disk:v1.6.0"
 
 
 @pytest.fixture(scope="package")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def sandbox() -> Iterator[daemon.RunningSandbox]:
     if os.geteuid():
         pytest.skip("the sandbox needs root")
     options = daemon.Options(state_dir=Path(f"/run/kbc-k{os.getpid()}"))
     with daemon.start(options, lambda _stage, _fraction: None) as running:
-        connected = Cluster.connect(running.kubeconfig, cache_file=tmp_path_factory.mktemp("api") / "discovery")
-        Registration(connected, "tapped").apply({"domainAttachmentType": "managedTap", "migration": {}})
-        Registration(connected, "fixed").apply({"domainAttachmentType": "managedTap"})
-        yield connected
-        connected.close()
+        yield running
+
+
+@pytest.fixture(scope="package")
+def cluster(sandbox: daemon.RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    connected = Cluster.connect(sandbox.kubeconfig, cache_file=tmp_path_factory.mktemp("api") / "discovery")
+    Registration(connected, "tapped").apply({"domainAttachmentType": "managedTap", "migration": {}})
+    Registration(connected, "fixed").apply({"domainAttachmentType": "managedTap"})
+    yield connected
+    connected.close()
 
 
 @pytest.fixture(scope="module")
