@@ -22,7 +22,8 @@ from conformance.kube.vmi import NicSpec, VmiSpec, VmiView
 from conformance.kube.wait import wait_for, wait_until
 from conformance.sandbox import daemon
 from conformance.sandbox.images import Image
-from tests.fidelity.scenarios import CNI_PLUGINS, SIDECARS
+from fixtures.secondary import hashed_interface
+from tests.fidelity.scenarios import CNI_PLUGINS, SIDECARS, Sidecar
 from tests.sandbox.kubevirt.conftest import DISK, SECONDS
 
 GIVEN_UP_SECONDS = 260.0
@@ -32,8 +33,9 @@ GIVEN_UP_SECONDS = 260.0
 @pytest.fixture(scope="module", autouse=True)
 def artifacts(sandbox: daemon.RunningSandbox) -> None:
     """The faulty sidecars, and CNI plugins: one that refuses, one that does not."""
-    for sidecar in SIDECARS:
-        sandbox.load_image(Image(sidecar.image, tuple(sidecar.layers), tuple(sidecar.command)))
+    more = [Sidecar(f"registry.local/h6/sc-{mode}:1", (mode,)) for mode in ("slowinfo", "future")]
+    for each in (*SIDECARS, *more):
+        sandbox.load_image(Image(each.image, tuple(each.layers), tuple(each.command)))
     for name, path in CNI_PLUGINS:
         sandbox.install_cni_plugin(name, path)
 
@@ -210,6 +212,29 @@ def test_a_registration_without_effect_gives_a_running_vm_without_a_nic(cluster:
         seen = cluster.get(vmi)
         assert (condition(seen, "LiveMigratable") or {})["status"] == "False"
         assert all("domain" not in entry.get("infoSource", "") for entry in dig(seen, "status", "interfaces"))
+
+
+@pytest.mark.parametrize("mode", ["slowinfo", "future"])
+def test_a_sidecar_that_does_not_introduce_itself_ends_the_vmi_at_once(cluster: Cluster, mode: str) -> None:
+    with registered(cluster, mode, sidecar(mode)), vmi_with(cluster, f"info-{mode}", NicSpec("default", mode)) as vmi:
+        wait_for(cluster, vmi, f"{vmi} has Failed", has_failed, Deadline.patience(SECONDS))
+
+
+def test_a_network_that_makes_no_link_ends_the_vmi(cluster: Cluster) -> None:
+    with (
+        network(cluster, "linkless", {"type": "cni-passt-binding-plugin"}),
+        vmi_with(
+            cluster, "no-link", NicSpec("default", "tapped"), NicSpec("second", "tapped", network="default/linkless")
+        ) as vmi,
+    ):
+        wait_for(cluster, vmi, f"{vmi} has Failed", has_failed, Deadline.patience(SECONDS))
+        said = [event.message for event in events_about(cluster, vmi) if event.reason == "SyncFailed"]
+        link = hashed_interface("second")
+        assert any(
+            message.startswith("failed to configure vmi network: setup failed, err: ")
+            and message.endswith(f"pod link ({link}) is missing")
+            for message in said
+        ), said
 
 
 @pytest.mark.slow

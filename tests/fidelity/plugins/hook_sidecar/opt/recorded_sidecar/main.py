@@ -1,4 +1,8 @@
-"""The sidecar process: `hook-sidecar MODE`, where MODE is the recorded image's part after `sc-`, or passt or slirp."""
+"""The sidecar process: `hook-sidecar MODE`, where MODE is the recorded image's part after `sc-`, or passt or slirp.
+
+Two more modes were not recorded: `slowinfo` takes longer for Info than virt-launcher waits, `future` knows no version
+that virt-launcher does.
+"""
 
 import json
 import os
@@ -17,8 +21,9 @@ from .domain import EDITS
 
 SOCKETS = Path("/var/run/kubevirt-hooks")
 SLOW_SECONDS = 65.0
+SLOW_INFO_SECONDS = 2.0
 EXIT_STATUS = 3
-WITHOUT_SHUTDOWN = ("v2", "slirp")
+VERSIONS = {"v2": ("v1alpha2",), "slirp": ("v1alpha2",), "future": ("v2",)}
 SIGNALLED_STATUS = 2
 """The recorded slirp sidecar knew no SIGTERM: Go's runtime ended it with this."""
 Method = Callable[[bytes, grpc.ServicerContext], bytes]
@@ -32,10 +37,12 @@ class Hooks:
         self.mode = mode
         self.stop = threading.Event()
         self.binding = os.environ.get("NETWORK_BINDING_PLUGIN_NAME", "")
-        self.versions = ("v1alpha2",) if mode in WITHOUT_SHUTDOWN else ("v1alpha3", "v1alpha2")
+        self.versions = VERSIONS.get(mode, ("v1alpha3", "v1alpha2"))
 
     def info(self, _request: bytes, _context: grpc.ServicerContext) -> bytes:
         """The hooks and versions of this sidecar."""
+        if self.mode == "slowinfo":
+            time.sleep(SLOW_INFO_SECONDS)
         shutdown = ("Shutdown",) if "v1alpha3" in self.versions else ()
         return wire.info(self.mode, ("OnDefineDomain", *shutdown), self.versions)
 
