@@ -40,8 +40,9 @@ from conformance.sandbox.kubernetes.clusternetwork import API_PORT, ClusterNetwo
 from conformance.sandbox.kubernetes.daemonset import DaemonSets
 from conformance.sandbox.kubernetes.deviceplugins import DevicePlugins
 from conformance.sandbox.kubernetes.endpoints import EndpointSlices
-from conformance.sandbox.kubernetes.kubelet import Injected, Kubelet
+from conformance.sandbox.kubernetes.kubelet import Kubelet
 from conformance.sandbox.kubernetes.nodes import register_node
+from conformance.sandbox.kubernetes.podcontainers import Injected
 from conformance.sandbox.kubernetes.podstreams import PodStreams
 from conformance.sandbox.kubernetes.scheduler import Scheduler
 from conformance.sandbox.kubernetes.status import answer_status_errors
