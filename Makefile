@@ -19,7 +19,7 @@ test: $(READY)  ## install the rest and pass every test
 	@$(PYTEST) tests/unit tests/kind -n 2
 	@$(PYTEST) tests/contract
 	@$(PYTEST) tests/sandbox -m 'not slow'
-	@$(PYTEST) tests/providers
+	@$(PYTEST) tests/providers -m 'not slow'
 	@$(PYTEST) tests/mutants -n 2 -m 'not slow' -v
 
 mutants: $(READY)  ## every mutant, the slow ones too (half an hour)
