@@ -121,6 +121,8 @@ async def _api_server(context: SandboxContext, backend: Path) -> AsyncIterator[P
     command += ["--server-version", KUBERNETES_VERSION, "--component", _COMPONENT]
     command += ["--crds", *(str(path) for path in (definitions, *_ROLES))]
     command += [str(_HCO)] if _has_hco(context) else []
+    audit = context.options.get("audit-log-path", "")
+    command += ["--audit-log-path", audit] if audit else []
     server = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,
