@@ -20,7 +20,7 @@ from conformance.hooks.messages import (
     Info,
     callback_method,
 )
-from conformance.kube.outcome import Inconclusive, NonConformant
+from conformance.kube.outcome import NonConformant
 from conformance.kube.pods import PodProcess
 from conformance.kube.relay import process_as_socket
 
@@ -30,8 +30,8 @@ INFO_SECONDS = 1.0
 """How long KubeVirt waits for Info, from the connection on."""
 _PATIENCE_SECONDS = 10.0
 
-# Looks for the first socket that takes a connection, tells its name in a line, then copies both ways. Standard library
-# only; runs beside the sidecar.
+# Looks for the first socket that takes a connection, tells its name in a line, then copies both ways, the client's first
+# words first: what an HTTP/2 server says unasked must not mix with the name. Standard library only; runs in the pod.
 RELAY = """
 import os, select, socket, sys, time
 end = time.monotonic() + float(sys.argv[2])
@@ -48,6 +48,7 @@ def connected():
     sys.exit("no socket that takes a connection: " + repr(os.listdir(sys.argv[1])))
 name, peer = connected()
 os.write(1, name.encode() + b"\\n")
+peer.sendall(os.read(0, 65536))
 while True:
     ready = select.select([0, peer], [], [])[0]
     if 0 in ready:
@@ -82,8 +83,6 @@ class SidecarClient:
         if name is None:
             raise NonConformant(f"the sidecar takes no connection within {seconds:.0f} s: {process.complaint()}")
         self.socket_name = name
-        if process.stdout != name.encode() + b"\n":  # an HTTP/2 server may speak first, but not before us
-            raise Inconclusive(f"{process.what}: {process.stdout[:200]!r}")
         process.take()
         self._process = process
         self._directory = tempfile.TemporaryDirectory(prefix="kbc-hook-")
