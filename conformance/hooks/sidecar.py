@@ -30,8 +30,8 @@ INFO_SECONDS = 1.0
 """How long KubeVirt waits for Info, from the connection on."""
 _PATIENCE_SECONDS = 10.0
 
-# Looks for the first socket that takes a connection, tells its name in a line, then copies both ways, the client's first
-# words first: what an HTTP/2 server says unasked must not mix with the name. Standard library only; runs in the pod.
+# Looks for the first socket that takes a connection, tells its name in a line, then copies both ways, the client
+# first: what an HTTP/2 server says unasked must not mix with the name. Standard library only; runs in the pod.
 RELAY = """
 import os, select, socket, sys, time
 end = time.monotonic() + float(sys.argv[2])
