@@ -11,5 +11,6 @@ _MODULES = (
     "services",
     "strangers",
     "sidecars",
+    "latecomers",
 )
 pytest_plugins = [f"fixtures.{module}" for module in _MODULES]
