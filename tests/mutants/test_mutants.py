@@ -40,6 +40,8 @@ SLOW = {
     "managedtap-tuned-link-held-up",
     "passt-hook-error",
     "passt-no-shutdown",
+    "passt-refuses-target",
+    "passt-slow-info",
     "passt-vhostuser-private-memory",
     "passt-vhostuser-refresh",
     "passt-wrong-alias",
