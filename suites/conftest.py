@@ -1,4 +1,15 @@
 """The fixtures of the suites, by module; everything else about a run is the plugin's."""
 
-_MODULES = ("session", "migrations", "journeys", "links", "restarts", "secondary", "nodes", "services", "strangers")
+_MODULES = (
+    "session",
+    "migrations",
+    "journeys",
+    "links",
+    "restarts",
+    "secondary",
+    "nodes",
+    "services",
+    "strangers",
+    "latecomers",
+)
 pytest_plugins = [f"fixtures.{module}" for module in _MODULES]

@@ -10,12 +10,13 @@ from conformance.cluster.readiness import READY
 from conformance.cluster.rundir import RUN_LABEL
 from conformance.kube.cluster import Cluster
 from conformance.kube.errors import Forbidden, KubeError, WaitError
-from conformance.kube.ledger import Ledger, Record, Undone, undo_all
+from conformance.kube.ledger import Ledger, Record
 from conformance.kube.manifest import CRD, NAMESPACE, POD, Kind, Manifest, Ref, dig
 from conformance.kube.outcome import EnvironmentFault
 from conformance.kube.pods import pod_logs
 from conformance.kube.registration import UNDO, Registration, undo_registration
 from conformance.kube.timeouts import Deadline, Timeouts
+from conformance.kube.undoing import Undone, undo_all
 from conformance.kube.wait import wait_for, wait_gone, wait_until
 from conformance.model import Binding
 

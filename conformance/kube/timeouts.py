@@ -98,6 +98,11 @@ class Timeouts:
     console_login: Timeout = Timeout(180, Limit.PATIENCE, "the guest boots and its serial console takes a login")
     event_appears: Timeout = Timeout(60, Limit.PATIENCE, "an event or a condition that reports a fault appears")
     vmi_running: Timeout = Timeout(120, Limit.BOUND, "REG-001: a VMI using the binding reaches Running and Ready")
+    unblocked: Timeout = Timeout(
+        90,
+        Limit.BOUND,
+        "REG-003, REG-008: a VMI goes on once what it waited for is there (KubeVirt and kubelet back off)",
+    )
     guest_lease: Timeout = Timeout(90, Limit.BOUND, "DHCP-001: the guest holds an IPv4 lease, from the login on")
     status_addresses: Timeout = Timeout(90, Limit.BOUND, "OBS-003: status.interfaces reports the addresses")
     dhcp_renew: Timeout = Timeout(30, Limit.BOUND, "DHCP-007: connectivity after an explicit renew")

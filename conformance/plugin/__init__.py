@@ -44,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings = read_settings(config)
     if not settings.active or config.option.collectonly:
         return
-    from conformance.plugin.session import make_session_plugin  # imports the whole library
+    from conformance.plugin.processes import make_session_plugin  # imports the whole library
 
     config.pluginmanager.register(make_session_plugin(config, settings), _NAME)
 

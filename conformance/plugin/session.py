@@ -25,18 +25,6 @@ ELSEWHERE = "conformance_elsewhere"
 _RUN = pytest.StashKey[Run]()
 
 
-def make_session_plugin(config: pytest.Config, settings: Settings) -> ItemHooks:
-    """The hooks for this process, and what other plugins must know before they are configured."""
-    if not getattr(config.option, "allure_report_dir", "none"):
-        config.option.allure_report_dir = str(settings.report_dir / "allure-results")
-    handed = getattr(config, "workerinput", {})
-    if HANDOFF in handed:
-        return WorkerSession(config, settings, Handoff.from_json(handed[HANDOFF]))
-    from conformance.plugin.controller import ControllerSession  # it imports this module
-
-    return ControllerSession(config, settings)
-
-
 def current_run(config: pytest.Config) -> Run:
     """The run of this session. Raises pytest.UsageError when there is none."""
     run = config.stash.get(_RUN, None)

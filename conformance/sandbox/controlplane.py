@@ -40,8 +40,9 @@ from conformance.sandbox.kubernetes.clusternetwork import API_PORT, ClusterNetwo
 from conformance.sandbox.kubernetes.daemonset import DaemonSets
 from conformance.sandbox.kubernetes.deviceplugins import DevicePlugins
 from conformance.sandbox.kubernetes.endpoints import EndpointSlices
-from conformance.sandbox.kubernetes.kubelet import Injected, Kubelet
+from conformance.sandbox.kubernetes.kubelet import Kubelet
 from conformance.sandbox.kubernetes.nodes import register_node
+from conformance.sandbox.kubernetes.podcontainers import Injected
 from conformance.sandbox.kubernetes.podstreams import PodStreams
 from conformance.sandbox.kubernetes.scheduler import Scheduler
 from conformance.sandbox.kubernetes.status import answer_status_errors
@@ -120,6 +121,8 @@ async def _api_server(context: SandboxContext, backend: Path) -> AsyncIterator[P
     command += ["--server-version", KUBERNETES_VERSION, "--component", _COMPONENT]
     command += ["--crds", *(str(path) for path in (definitions, *_ROLES))]
     command += [str(_HCO)] if _has_hco(context) else []
+    audit = context.options.get("audit-log-path", "")
+    command += ["--audit-log-path", audit] if audit else []
     server = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,

@@ -129,13 +129,26 @@ class ClientPod:
     ) -> Iterator[GapProbe]:
         """Probe ``host`` every ``interval`` seconds for as long as the block lasts; then ``probe.result()``.
 
-        ``udp`` needs an echo server, ``tcp`` opens a connection per probe, ``icmp`` takes no port.
+        ``udp`` and ``tcp`` need an echo server (``tcp`` opens a connection per probe), ``icmp`` takes no port.
         """
         request = {"do": "gap", "protocol": protocol, "host": host, "port": port, "interval": interval, "linger": 2.0}
         with self._running(request) as process:
             probe = GapProbe(process, request, interval)
             yield probe
             probe.result()
+
+    @contextmanager
+    def hold(self, host: str, port: int, *, interval: float = 0.2, patience: float = 0.0) -> Iterator[HeldConnection]:
+        """A TCP connection to an echo server, kept busy for as long as the block lasts.
+
+        It says something every ``interval`` seconds. With ``patience`` it ends when what it said stays unacknowledged
+        for as many seconds, else as the pod's kernel has it (after a quarter of an hour).
+        """
+        request = {"do": "hold", "host": host, "port": port, "interval": interval, "patience": patience}
+        with self.start_process(agent_argv(request)) as process:
+            process.write(agent_script())
+            opened = answer(process.line(0, 30), process.stderr, request)
+            yield HeldConnection(process, request, error="" if opened["open"] else opened["error"])
 
     @contextmanager
     def serve(self, protocol: Protocol, *, port: int = 0, family: Literal[4, 6] = 4) -> Iterator[PodEcho]:
@@ -177,6 +190,26 @@ class GapProbe:
             found = answer(self._process.line(1, 30), self._process.stderr, self._request)
             self._result = Gap.of(found["sent_at"], found["lost"], self._interval)
         return self._result
+
+
+class HeldConnection:
+    """A TCP connection that is kept busy. ``error`` is why it did not open, else empty."""
+
+    def __init__(self, process: PodProcess, request: Mapping[str, object], error: str) -> None:
+        self._process, self._request, self.error = process, request, error
+
+    def answers(self) -> int:
+        """How many answers have come so far."""
+        return sum("answered" in line for line in self._lines())
+
+    def ended(self) -> str:
+        """What ended it (``ECONNRESET``, ``ETIMEDOUT``, ``EOF``); empty while it is open."""
+        return "".join(str(line["ended"]) for line in self._lines() if "ended" in line)
+
+    def _lines(self) -> list[dict[str, Any]]:
+        # the first line said whether it opened, the last one may be half a line as yet
+        lines = self._process.stdout.decode("utf-8", "replace").split("\n")[1:-1]
+        return [answer(line, self._process.stderr, self._request) for line in lines]
 
 
 class PodEcho:

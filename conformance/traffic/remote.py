@@ -246,29 +246,73 @@ class IcmpProbe:
 
 
 class TcpProbe:
-    """A new connection for each number; open counts as answered."""
+    """A new connection for each number, answered when an echo server has sent the number back.
+
+    That it opens is no answer: what stands in front of a guest opens one for a guest that is gone.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self.address = (host, port)
-        self.open: dict[socket.socket, tuple[int, float]] = {}
+        self.opening: dict[socket.socket, tuple[int, float]] = {}
+        self.asked: dict[socket.socket, tuple[int, float]] = {}
 
     def send(self, number: int) -> None:
         sock = socket.socket(socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET, socket.SOCK_STREAM)
         sock.setblocking(False)
-        self.open[sock] = (number, time.monotonic())
+        self.opening[sock] = (number, time.monotonic())
         sock.connect_ex(self.address)
 
     def answers(self, seconds: float) -> Iterator[int]:
-        ready = select.select([], list(self.open), [], seconds)[1]
-        for sock in ready:
-            number = self.open.pop(sock)[0]
-            failed = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            sock.close()
-            if not failed:
+        readable, writable, _ = select.select(list(self.asked), list(self.opening), [], seconds)
+        for sock in writable:
+            number, _ = self.asked[sock] = self.opening.pop(sock)
+            with contextlib.suppress(OSError):  # refused: reading says so, too
+                sock.send(struct.pack("!Q", number))
+        for sock in readable:
+            number, _ = self.asked.pop(sock)
+            data = b""
+            with contextlib.suppress(OSError), sock:
+                data = sock.recv(64)
+            if data == struct.pack("!Q", number):
                 yield number
-        for sock in [s for s, (_, at) in self.open.items() if time.monotonic() - at > 10]:
-            del self.open[sock]
-            sock.close()
+        for waiting in (self.opening, self.asked):
+            for sock in [s for s, (_, at) in waiting.items() if time.monotonic() - at > 10]:
+                del waiting[sock]
+                sock.close()
+
+
+def hold(host: str, port: int, interval: float, patience: float) -> None:
+    """Keep a connection to an echo server busy until stdin says something or ends, or the connection does.
+
+    One line for each answer, and one at the end with the error that ended it ("" where it did not end). ``patience`` is
+    how many seconds data may stay unacknowledged (TCP_USER_TIMEOUT), 0 for the kernel's own quarter of an hour.
+    """
+    over = threading.Event()
+    try:
+        sock = socket.create_connection((host, port), 10)
+        if patience:
+            sock.setsockopt(socket.IPPROTO_TCP, 18, int(patience * 1000))
+    except OSError as error:
+        say(open=False, error=name_of(error))
+        return
+    say(open=True)
+    threading.Thread(target=end_of_stdin, args=(over,), daemon=True).start()
+    sock.settimeout(0)
+    started, due, ended = time.monotonic(), time.monotonic(), ""
+    while not over.is_set() and not ended:
+        try:
+            if time.monotonic() >= due:
+                due += interval
+                sock.send(b"held")
+            if select.select([sock], [], [], min(0.05, max(0.0, due - time.monotonic())))[0]:
+                if sock.recv(65536):
+                    say(answered=time.monotonic() - started)
+                else:
+                    ended = "EOF"
+        except OSError as error:
+            ended = name_of(error)
+    say(ended=ended, seconds=time.monotonic() - started)
+    sock.close()
 
 
 def end_of_stdin(over: threading.Event) -> None:
@@ -311,6 +355,7 @@ DO: dict[str, Callable[..., None]] = {
     "serve": serve,
     "ping": ping,
     "gap": gap,
+    "hold": hold,
 }
 
 if __name__ == "__main__":

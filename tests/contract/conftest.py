@@ -20,6 +20,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--contract-kubeconfig", help="run the API contract against this cluster instead of the sandbox")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The suites' markers, for tests that call a check: the plugin, which registers them, rests here."""
+    config.addinivalue_line("markers", "requirement(id): see conformance.plugin")
+
+
 @pytest.fixture(scope="session")
 def _server(request: pytest.FixtureRequest) -> Iterator[Sandbox | None]:
     if request.config.getoption("--contract-kubeconfig", None):

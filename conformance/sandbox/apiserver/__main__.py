@@ -23,6 +23,7 @@ import yaml
 from aiohttp import web
 
 from conformance.sandbox.apiserver.admission import admit_everything, load_hook
+from conformance.sandbox.apiserver.audit import AuditLog
 from conformance.sandbox.apiserver.errors import KubeObject, StatusError
 from conformance.sandbox.apiserver.pki import Pki
 from conformance.sandbox.apiserver.server import ApiServer
@@ -43,6 +44,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--component", nargs="*", default=[], help="write NAME.kubeconfig of user system:NAME, too")
     parser.add_argument("--token-file", type=Path, help="CSV of token,user,uid,groups for further users")
     parser.add_argument("--server-version", default=DEFAULT_VERSION, help="the version that /version answers")
+    parser.add_argument("--audit-log-path", type=Path, help="file that the audit events of every request go to")
     parser.add_argument("--listener", type=int, help="inherited descriptor of another socket to serve on")
     parser.add_argument("--port", type=int, default=0, help="TCP port on 127.0.0.1; 0 takes a free one")
     return parser.parse_args(arguments)
@@ -72,6 +74,7 @@ def build_server(arguments: argparse.Namespace, pki: Pki) -> ApiServer:
         authority=pki.authority_pem,
         users=read_token_file(arguments.token_file) if arguments.token_file else {},
         version=arguments.server_version,
+        audit=AuditLog(arguments.audit_log_path) if arguments.audit_log_path else None,
     )
     server.load(read_objects(arguments.crds))
     return server

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from conformance.sandbox.apiserver.actions import Actions
 from conformance.sandbox.apiserver.admission import AdmissionHook, User
+from conformance.sandbox.apiserver.audit import AuditLog
 from conformance.sandbox.apiserver.auth import Attributes, Authenticator, forbidden
 from conformance.sandbox.apiserver.authorization.bootstrap import bootstrap_objects
 from conformance.sandbox.apiserver.authorization.escalation import EscalationGuard
@@ -51,6 +52,7 @@ class ApiServer:
         authority: str,
         users: dict[str, User],
         version: str,
+        audit: AuditLog | None = None,
     ) -> None:
         self.store = Store()
         self.registry = Registry(load_builtin())
@@ -65,6 +67,7 @@ class ApiServer:
         self._discovery = Discovery(self.registry)
         self._openapi = OpenApi(self.registry)
         self._version = version
+        self._audit = audit
         self._started = datetime.now(UTC)
 
     def load(self, objects: list[KubeObject]) -> None:
@@ -95,6 +98,8 @@ class ApiServer:
         yield
         loop.cancel()
         await self._proxy.close()
+        if self._audit is not None:
+            self._audit.close()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -121,10 +126,32 @@ class ApiServer:
             return self._plain(request, parts)
         verb = verb_of(request, target)
         wanted = attributes_of(request, target, verb)
+        code, endless = 500, False
+        try:
+            self._permit(request, user, wanted)
+            if endless := verb == "watch" or (verb == "get" and _may_stream(target)):
+                self._note(request, user, wanted, 200, ended=False)
+            response = await self._serve(request, user, target, verb)
+            code = response.status
+            return response
+        except StatusError as error:
+            code, endless = error.code, False
+            raise
+        finally:
+            if not endless:
+                self._note(request, user, wanted, code)
+
+    def _note(self, request: web.Request, user: User, wanted: Attributes, code: int, *, ended: bool = True) -> None:
+        if self._audit is not None:
+            self._audit.write(request, user, wanted, code, ended=ended)
+
+    def _permit(self, request: web.Request, user: User, wanted: Attributes) -> None:
         self._authorize(user, wanted)
         for further, refusal in further_rights(request, user, wanted, self.store):
             if not self._authorizer(user, further).allowed:
                 raise refusal
+
+    async def _serve(self, request: web.Request, user: User, target: Target, verb: str) -> web.StreamResponse:
         if self._is_stream(target):
             return await self._proxy.forward(request, user)
         resource = self.registry.find(target.group, target.version, target.plural)
@@ -140,10 +167,10 @@ class ApiServer:
 
     def _is_stream(self, target: Target) -> bool:
         """Whether the backend answers; a stream of a pod needs the pod."""
+        if not _may_stream(target):
+            return False
         if target.group == STREAM_GROUP:
             return target.version in STREAM_VERSIONS
-        if (target.group, target.plural) != ("", "pods") or target.subresource not in POD_STREAMS:
-            return False
         if self.store.get(("", "pods"), target.namespace or "", target.name) is None:
             pods = self.registry.by_key(("", "pods"))
             raise pods.not_found(target.name) if pods else route_not_found()
@@ -180,6 +207,11 @@ class ApiServer:
             "compiler": "",
             "platform": "linux/amd64",
         }
+
+
+def _may_stream(target: Target) -> bool:
+    pod_stream = (target.group, target.plural) == ("", "pods") and target.subresource in POD_STREAMS
+    return pod_stream or target.group == STREAM_GROUP
 
 
 def _failure(error: StatusError) -> web.Response:

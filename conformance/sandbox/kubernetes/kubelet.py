@@ -5,38 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from conformance.sandbox.client import PODS, ApiClient, ApiError, Object
 from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder
-from conformance.sandbox.images import Image, ImageStore, UnknownUserError, user_of
+from conformance.sandbox.images import ImageStore
 from conformance.sandbox.kubernetes.deviceapi import Allocation
-from conformance.sandbox.kubernetes.deviceplugins import DeviceError, DevicePlugins, PodDevices
-from conformance.sandbox.kubernetes.environment import ContainerEnvironmentError, environment
-from conformance.sandbox.kubernetes.podstatus import ContainerState, PodStates
-from conformance.sandbox.kubernetes.security import security_of
-from conformance.sandbox.kubernetes.volumes import PodVolumes, VolumeError, cluster_dns
-from conformance.sandbox.launcher.container import (
-    Container,
-    ContainerConfig,
-    ContainerError,
-    ContainerRuntime,
-    Mount,
-)
+from conformance.sandbox.kubernetes.deviceplugins import DeviceError, DevicePlugins
+from conformance.sandbox.kubernetes.podcontainers import Injected, Injector, PodContainers
+from conformance.sandbox.kubernetes.podstatus import PodStates
+from conformance.sandbox.kubernetes.runningpod import RunningPod
+from conformance.sandbox.kubernetes.volumes import PodVolumes, VolumeError
+from conformance.sandbox.launcher.container import ContainerRuntime
 from conformance.sandbox.launcher.oci import DeviceNode
 from conformance.sandbox.network.devices import device_number
 from conformance.sandbox.network.node import Node
-from conformance.sandbox.network.podnet import (
-    PodEvent,
-    PodNetwork,
-    PodNetworkError,
-    PodRef,
-    render_network_status,
-)
+from conformance.sandbox.network.podnet import PodEvent, PodNetwork, PodNetworkError, PodRef, render_network_status
 
 log = logging.getLogger(__name__)
 
@@ -46,51 +32,6 @@ _RESTART_SECONDS: Final = 1.0
 # By this label of KubeVirt a network provider knows the pods of one VM.
 _MACHINE: Final = "vm.kubevirt.io/name"
 _NETWORK_STATUS: Final = "k8s.v1.cni.cncf.io/network-status"
-
-
-@dataclass(frozen=True)
-class Injected:
-    """What a node adds to a container beyond its pod's wishes, as device plugins and runtime hooks do."""
-
-    mounts: tuple[Mount, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
-
-
-Injector = Callable[[PodRef, Image], Injected]
-
-
-@dataclass
-class RunningPod:
-    """What the kubelet holds of a pod that it runs."""
-
-    ref: PodRef
-    states: PodStates
-    volumes: PodVolumes
-    logs: Path
-    netns: str | None = None
-    devices: PodDevices = field(default_factory=PodDevices)
-    device_nodes: dict[str, tuple[DeviceNode, ...]] = field(default_factory=dict)
-    containers: dict[str, Container] = field(default_factory=dict)
-    watchers: set[asyncio.Task[None]] = field(default_factory=set)
-    inert: set[str] = field(default_factory=set)
-    set_up: bool = False
-    initialised: bool = False
-    terminating: bool = False
-
-    def containers_began(self) -> bool:
-        """Whether any of its containers (not those of its initialisation) has started."""
-        return any(state.phase != "waiting" for state in self.states.main.values())
-
-    def end_inert(self) -> None:
-        """A containerDisk's container ends once every container with a program has."""
-        states = self.states.main
-        if all(state.phase == "terminated" for name, state in states.items() if name not in self.inert):
-            for name in self.inert & states.keys():
-                if states[name].phase == "running":
-                    states[name].end(0)
-
-    def log_file(self, container: str) -> Path:
-        return self.logs / f"{container}.log"
 
 
 class Kubelet:
@@ -109,18 +50,21 @@ class Kubelet:
         inject: Injector = lambda _pod, _image: Injected(),
     ) -> None:
         self._client, self._pods, self.node = client, pods, node
-        self._network, self._runtime, self._images = network, runtime, images
-        self._directory, self._devices, self._inject = directory, devices, inject
+        self._network, self._directory, self._devices = network, directory, devices
         self._events = EventRecorder(client, "kubelet", node.name)
         self._multus_events = EventRecorder(client, "multus")
         self._running: dict[str, RunningPod] = {}
         self._ended: set[str] = set()
         self.controller = Controller(f"kubelet {node.name}", self._reconcile)
         self.controller.watch(pods, self._keys)
+        self._containers = PodContainers(client, node, runtime, images, self._events, inject, self._container_ended)
 
     def _keys(self, pod: Object) -> list[Key]:
         mine = pod["spec"].get("nodeName") == self.node.name
         return [Key(pod["metadata"]["namespace"], pod["metadata"]["name"])] if mine else []
+
+    def _container_ended(self, pod: PodRef) -> None:
+        self.controller.enqueue(Key(pod.namespace, pod.name))
 
     def running(self, uid: str) -> RunningPod | None:
         """The pod with this UID if it runs here; what a node-local agent asks of the runtime."""
@@ -234,7 +178,9 @@ class Kubelet:
                 if state.exit_code:
                     return None
                 continue
-            if state.phase == "waiting" and not await self._start(pod, running, container, state, "initContainers"):
+            if state.phase == "waiting" and not await self._containers.start(
+                pod, running, container, state, "initContainers"
+            ):
                 return _IMAGE_RETRY_SECONDS
             return None  # its end brings the next reconcile
         running.initialised = True
@@ -250,99 +196,8 @@ class Kubelet:
             state.restarts += 1
             state.wait("CrashLoopBackOff", f"back-off restarting failed container {container['name']}")
             return _RESTART_SECONDS * state.restarts
-        started = await self._start(pod, running, container, state, "containers")
+        started = await self._containers.start(pod, running, container, state, "containers")
         return None if started else _IMAGE_RETRY_SECONDS
-
-    async def _start(
-        self, pod: Object, running: RunningPod, container: Object, state: ContainerState, group: str
-    ) -> bool:
-        """Pull, create and start one container. False when its image or its program cannot be had."""
-        path = f"spec.{group}{{{container['name']}}}"
-        reference = container["image"]
-        image = self._images.resolve(reference)
-        if image is None:
-            await self._image_missing(pod, state, reference, path)
-            return False
-        message = f'Container image "{reference}" already present on machine and can be accessed by the pod'
-        await self._events.normal(pod, "Pulled", message, path)
-        if image.guest is not None:  # a containerDisk holds a disk and no program that anybody here needs
-            state.run()
-            running.inert.add(container["name"])
-            await self._events.normal(pod, "Created", "Container created", path)
-            await self._events.normal(pod, "Started", "Container started", path)
-            if group == "initContainers":
-                state.end(0)
-                self.controller.enqueue(Key(running.ref.namespace, running.ref.name))
-            return True
-        try:
-            env = await environment(self._client, pod, container)
-        except ContainerEnvironmentError as error:
-            state.wait("CreateContainerConfigError", str(error))
-            await self._events.warning(pod, "Failed", f"Error: {error}", path)
-            return False
-        try:
-            started = await self._runtime.start(self._config(pod, running, container, image, env))
-        except (ContainerError, UnknownUserError) as error:
-            state.wait("RunContainerError", str(error))
-            await self._events.warning(pod, "Failed", f"Error: {error}", path)
-            return False
-        await self._events.normal(pod, "Created", "Container created", path)
-        state.run()
-        running.containers[container["name"]] = started
-        watcher = asyncio.create_task(self._watch_exit(running, container["name"], started, state))
-        running.watchers.add(watcher)
-        watcher.add_done_callback(running.watchers.discard)
-        await self._events.normal(pod, "Started", "Container started", path)
-        return True
-
-    async def _image_missing(self, pod: Object, state: ContainerState, reference: str, path: str) -> None:
-        first = state.reason not in ("ErrImagePull", "ImagePullBackOff")
-        detail = f'failed to pull and unpack image "{reference}": failed to resolve reference "{reference}": not found'
-        await self._events.normal(pod, "Pulling", f'Pulling image "{reference}"', path)
-        if first:
-            await self._events.warning(pod, "Failed", f'Failed to pull image "{reference}": {detail}', path)
-            await self._events.warning(pod, "Failed", "Error: ErrImagePull", path)
-        if state.reason == "ErrImagePull":
-            state.wait("ImagePullBackOff", f'Back-off pulling image "{reference}": ErrImagePull: {detail}')
-            await self._events.normal(pod, "BackOff", f'Back-off pulling image "{reference}"', path)
-            await self._events.warning(pod, "Failed", "Error: ImagePullBackOff", path)
-        else:
-            state.wait("ErrImagePull", detail)
-
-    def _config(
-        self, pod: Object, running: RunningPod, container: Object, image: Image, env: Mapping[str, str]
-    ) -> ContainerConfig:
-        spec, security = pod["spec"], security_of(pod, container, user_of(image))
-        extra = self._inject(running.ref, image)
-        given = running.devices.containers.get(container["name"], Allocation())
-        device_mounts = (Mount(str(self.node.path(m.host_path)), m.container_path, m.read_only) for m in given.mounts)
-        root = image.privileged  # the sandbox's own: its stand-in for a program that needs no rights in a real cluster
-        return ContainerConfig(
-            pod=running.ref,
-            name=container["name"],
-            image=replace(image, privileged=True) if security.privileged else image,
-            argv=_argv(container, image),
-            env={**env, **extra.env, **dict(given.env)},
-            uid=0 if root else security.uid,
-            gid=0 if root else security.gid,
-            capabilities=security.capabilities,
-            no_new_privileges=security.no_new_privileges and not root,
-            netns=running.netns,
-            host_pid=bool(spec.get("hostPID")),
-            mounts=(*running.volumes.mounts(container), *extra.mounts, *device_mounts),
-            devices=running.device_nodes.get(container["name"], ()),
-            working_directory=container.get("workingDir") or image.working_directory,
-            log=running.log_file(container["name"]),
-            hostname=self.node.name if spec.get("hostNetwork") else spec.get("hostname") or running.ref.name,
-            addresses=running.states.pod_ips,
-            dns=cluster_dns(running.ref.namespace),
-        )
-
-    async def _watch_exit(self, running: RunningPod, name: str, container: Container, state: ContainerState) -> None:
-        state.end(await container.wait())
-        await container.delete()
-        running.containers.pop(name, None)
-        self.controller.enqueue(Key(running.ref.namespace, running.ref.name))
 
     async def _report(self, pod: Object, running: RunningPod) -> None:
         def change(current: Object) -> None:
@@ -404,9 +259,3 @@ class Kubelet:
     async def stop(self) -> None:
         """Stop reconciling; what runs is ended with the sandbox."""
         await self.controller.stop()
-
-
-def _argv(container: Object, image: Image) -> tuple[str, ...]:
-    """What is started: the pod's command replaces the image's entry point and arguments, its args the latter alone."""
-    command, args = tuple(container.get("command") or ()), tuple(container.get("args") or ())
-    return (command or image.command) + (args or (() if command else image.args))

@@ -12,7 +12,8 @@ from aiohttp import WSMsgType, web
 
 from conformance.sandbox.client import Object
 from conformance.sandbox.controller import Informer
-from conformance.sandbox.kubernetes.kubelet import Kubelet, RunningPod
+from conformance.sandbox.kubernetes.kubelet import Kubelet
+from conformance.sandbox.kubernetes.runningpod import RunningPod
 from conformance.sandbox.kubernetes.status import StatusError
 from conformance.sandbox.launcher.container import Terminal
 

@@ -12,7 +12,8 @@ from conformance.sandbox.client import VMIS, ApiClient, ApiError, Object
 from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder
 from conformance.sandbox.guests import GuestImage
-from conformance.sandbox.kubernetes.kubelet import Kubelet, RunningPod
+from conformance.sandbox.kubernetes.kubelet import Kubelet
+from conformance.sandbox.kubernetes.runningpod import RunningPod
 from conformance.sandbox.kubevirt import conditions, spec
 from conformance.sandbox.kubevirt.facts import VersionFacts
 from conformance.sandbox.kubevirt.guestagent import AgentPoller, put_agent, with_guest

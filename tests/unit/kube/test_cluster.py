@@ -8,9 +8,10 @@ import pytest
 
 from conformance.kube.cluster import Cluster
 from conformance.kube.errors import AlreadyExists, Conflict, ConnectionLost, KindUnknown, NotFound, Rejected, Unusable
-from conformance.kube.ledger import Ledger, undo_all
+from conformance.kube.ledger import Ledger
 from conformance.kube.manifest import CONFIG_MAP, Kind, Manifest, Ref
 from conformance.kube.outcome import EnvironmentFault
+from conformance.kube.undoing import undo_all
 
 
 def config_map(name: str, **data: str) -> Manifest:

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fixtures.plugins.passt_sidecar.opt.passt_binding import after_migration
-from fixtures.plugins.passt_sidecar.opt.passt_binding.after_migration import FLAP, UNPLUG, strike
+from fixtures.plugins.hook_sidecars.opt.hook_sidecars import monitor
+from fixtures.plugins.hook_sidecars.opt.hook_sidecars.passt.after_migration import FLAP, UNPLUG, strike
 
 ALIAS = "ua-default"
 
@@ -49,7 +49,7 @@ class Qemu:
 @pytest.fixture
 def qemu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Qemu]:
     made = Qemu(request.param)
-    monkeypatch.setattr(after_migration, "ADDRESS", made.address)
+    monkeypatch.setattr(monitor, "ADDRESS", made.address)
     yield made
     made.close()
 
@@ -82,7 +82,7 @@ def test_nothing_happens_to_a_guest_that_did_not_migrate(qemu: Qemu, fault: str)
 
 
 def test_a_sidecar_that_ends_stops_waiting_for_qemu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(after_migration, "ADDRESS", f"nobody-{secrets.token_hex(8)}")
+    monkeypatch.setattr(monitor, "ADDRESS", f"nobody-{secrets.token_hex(8)}")
     stop = threading.Event()
     stop.set()
     with pytest.raises(ConnectionAbortedError):

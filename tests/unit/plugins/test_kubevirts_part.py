@@ -10,7 +10,7 @@ import pytest
 
 from conformance.guest.image import DEFAULT
 from conformance.kube.cluster import Cluster
-from conformance.kube.errors import ApiError
+from conformance.kube.errors import ApiError, from_status
 from conformance.kube.manifest import Manifest
 from conformance.kube.networks import NETWORKS
 from conformance.kube.vmi import InterfaceStatus, NicSpec
@@ -88,9 +88,9 @@ class Admission:
 @pytest.mark.parametrize(
     ("answer", "right"),
     [
-        (ApiError("create", 422, "Invalid", TEXT), True),
-        (ApiError("create", 422, "Invalid", "something else"), False),
-        (ApiError("create", 500, "InternalError", TEXT), False),
+        (from_status("create", 422, "Invalid", TEXT), True),
+        (from_status("create", 422, "Invalid", "something else"), False),
+        (from_status("create", 400, "BadRequest", TEXT), False),
         (None, False),
     ],
 )

@@ -10,9 +10,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from fixtures.plugins.passt_sidecar.opt.passt_binding.domain import DomainXmlError, Faults, PodNetwork, define_domain
-from fixtures.plugins.passt_sidecar.opt.passt_binding.service import port_budget
-from fixtures.plugins.passt_sidecar.opt.passt_binding.vmi import Json, VmiError, interfaces_of_binding
+from fixtures.plugins.hook_sidecars.opt.hook_sidecars.passt.domain import Faults, PodNetwork, define_domain
+from fixtures.plugins.hook_sidecars.opt.hook_sidecars.passt.service import port_budget
+from fixtures.plugins.hook_sidecars.opt.hook_sidecars.server import DomainError
+from fixtures.plugins.hook_sidecars.opt.hook_sidecars.vmi import Json, VmiError, interfaces_of_binding
 
 DOMAIN = """<domain type="kvm" xmlns:qemu="http://libvirt.org/schemas/domain/qemu/1.0">
 <name>ns_vm</name><metadata><kubevirt xmlns="http://kubevirt.io"><uid>1</uid></kubevirt></metadata>
@@ -185,7 +186,7 @@ def test_what_cannot_be_done_is_said(interface: dict[str, object], words: str) -
 
 @pytest.mark.parametrize(("domain", "words"), [("<domain>", "does not parse"), ("<domain/>", "no <devices>")])
 def test_a_broken_domain_is_refused(domain: str, words: str) -> None:
-    with pytest.raises(DomainXmlError, match=words):
+    with pytest.raises(DomainError, match=words):
         define(domain=domain)
 
 

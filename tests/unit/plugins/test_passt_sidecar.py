@@ -15,9 +15,9 @@ from pathlib import Path
 import grpc
 import pytest
 
-from fixtures.plugins.passt_sidecar.opt.passt_binding.wire import DefineDomain, WireError, encode_domain
+from fixtures.plugins.hook_sidecars.opt.hook_sidecars.wire import DefineDomain, WireError, encode_domain
 
-PROGRAM = Path(__file__).parents[3] / "fixtures/plugins/passt_sidecar/passt-sidecar"
+PROGRAM = Path(__file__).parents[3] / "fixtures/plugins/hook_sidecars/passt-sidecar"
 DOMAIN = b"<domain><devices/></domain>"
 VMI = {
     "metadata": {"namespace": "ns", "name": "vm"},

@@ -7,9 +7,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from fixtures.plugins.passt_sidecar.opt.passt_binding.slirp.domain import DomainError, Nic, define_domain
-from fixtures.plugins.passt_sidecar.opt.passt_binding.slirp.service import DRIVER, search_domains
-from fixtures.plugins.passt_sidecar.opt.passt_binding.vmi import BindingInterface
+from fixtures.plugins.hook_sidecars.opt.hook_sidecars.server import DomainError
+from fixtures.plugins.hook_sidecars.opt.hook_sidecars.slirp.domain import Nic, define_domain
+from fixtures.plugins.hook_sidecars.opt.hook_sidecars.slirp.service import DRIVER, search_domains
+from fixtures.plugins.hook_sidecars.opt.hook_sidecars.vmi import BindingInterface
 
 QEMU = "{http://libvirt.org/schemas/domain/qemu/1.0}"
 NIC = Nic(

@@ -6,7 +6,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from fixtures.plugins.passt_sidecar.opt.passt_binding.tuning import domain
+from fixtures.plugins.hook_sidecars.opt.hook_sidecars.server import DomainError
+from fixtures.plugins.hook_sidecars.opt.hook_sidecars.tuning import domain
 
 INTERFACE = (
     "<interface type='ethernet'><mac address='02:00:00:00:00:01'/><target dev='tap0' managed='no'/>"
@@ -32,7 +33,7 @@ def test_only_the_receive_ring_changes_and_only_once() -> None:
 
 
 def test_a_missing_interface_is_an_error() -> None:
-    with pytest.raises(domain.DomainError, match="ua-c"):
+    with pytest.raises(DomainError, match="ua-c"):
         domain.tune(DOMAIN, {"c": True}, (), monitor=False)
 
 
