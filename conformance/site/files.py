@@ -38,8 +38,8 @@ class AccessSpec(_File):
 class ProxySpec(_File):
     """How the API server is reached."""
 
-    url: Annotated[str, Field(pattern="^(http|https|socks5)://[^/]+/?$")]
-    """`http://host:port`; it takes the place of what the kubeconfig says."""
+    url: Annotated[str, Field(pattern="^http://[^/]+/?$")]
+    """`http://host:port` of an HTTP proxy that passes on CONNECT; it takes the place of what the kubeconfig says."""
 
 
 class MirrorSpec(_File):

@@ -83,6 +83,7 @@ def test_images_by_the_longest_mirror() -> None:
         ("  bindingManifests: applied", "spec.bindingManifests", '"applied"', "write apply, installed"),
         ("  access: {registrar: missing}", "spec.access.registrar", '"missing"', "name a kubeconfig file"),
         ("  namespaces: [a, a]", "spec.namespaces[1]", '"a"', "remove one of them"),
+        ("  proxy: {url: 'socks5://a:1'}", "spec.proxy.url", '"socks5://a:1"', "write something that matches"),
         ("  proxy: {url: proxy.lab}", "spec.proxy.url", '"proxy.lab"', "write something that matches"),
         ("  disabledFeatureGates: [A, A]", "spec.disabledFeatureGates[1]", '"A"', "remove one of them"),
         ("  disabledFeatureGates: [cpu]", "spec.disabledFeatureGates[0]", '"cpu"', "write something that matches"),
