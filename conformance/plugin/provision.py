@@ -80,7 +80,7 @@ class Provisioning:
         connections = self._connections = Connections(logins, directory.ledger, directory.discovery_cache)
         cluster = connections.installer
         registry, nodes = find_registry(cluster), usable_nodes(cluster, self._site.node_selector)
-        require_fit(cluster, registry, self._binding, nodes)
+        require_fit(cluster, registry, self._binding, nodes, self._site)
         self._timeouts = Timeouts().scaled(self._factor(cluster))
         workplace = self._workplace(connections, directory, registry)
         self.handoff = self._describe(cluster, directory, registry, nodes, workplace)
