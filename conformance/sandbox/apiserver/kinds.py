@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from conformance.sandbox.apiserver.errors import Cause, KubeObject, bad_request
+from conformance.sandbox.apiserver.quantities import parse_quantity
 from conformance.sandbox.apiserver.resources import ResourceKey
 
 NAMESPACES: ResourceKey = ("", "namespaces")
 PODS: ResourceKey = ("", "pods")
+QUOTAS: ResourceKey = ("", "resourcequotas")
 SECRETS: ResourceKey = ("", "secrets")
 SERVICES: ResourceKey = ("", "services")
 SERVICE_ACCOUNTS: ResourceKey = ("", "serviceaccounts")
@@ -90,6 +92,10 @@ class PodRules(KindRules):
             obj["status"] = {"phase": "Pending", "qosClass": _qos_class(spec)}
 
     def causes(self, obj: KubeObject, old: KubeObject | None) -> list[Cause]:
+        for container in _containers(obj["spec"]):
+            resources = container.get("resources") or {}
+            for part in ("requests", "limits"):
+                _check_quantities("Pod", resources.get(part))
         if old is None or _frozen_spec(obj["spec"], old["spec"]) == _frozen_spec(old["spec"], old["spec"]):
             return []
         message = (
@@ -105,6 +111,15 @@ class PodRules(KindRules):
         if not spec.get("nodeName") or status.get("phase") in ("Succeeded", "Failed"):
             return 0
         return int(spec.get("terminationGracePeriodSeconds", 30) if requested is None else requested)
+
+
+def _check_quantities(kind: str, amounts: object) -> None:
+    """400 for an amount that is none."""
+    for value in amounts.values() if isinstance(amounts, Mapping) else ():
+        try:
+            parse_quantity(value)
+        except ValueError as error:
+            raise bad_request(f'{kind} in version "v1" cannot be handled as a {kind}: {error}') from error
 
 
 def _containers(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -188,6 +203,30 @@ def _families(spec: KubeObject, before: KubeObject) -> list[str]:
     return asked + [family for family in ("IPv4", "IPv6") if family not in asked]
 
 
+class QuotaRules(KindRules):
+    """Limits are quantities, kept in their canonical text. Scope selectors are refused: they would limit nothing."""
+
+    def prepare(self, obj: KubeObject, old: KubeObject | None) -> None:
+        spec = obj.get("spec") or {}
+        if spec.get("hard"):
+            spec["hard"] = {name: str(parse_quantity(value)) for name, value in spec["hard"].items()}
+
+    def causes(self, obj: KubeObject, old: KubeObject | None) -> list[Cause]:
+        spec = obj.get("spec") or {}
+        hard = spec.get("hard") or {}
+        _check_quantities("ResourceQuota", hard)
+        negative = [name for name, value in hard.items() if parse_quantity(value).amount < 0]
+        text = "must be greater than or equal to 0"
+        causes = [
+            Cause("FieldValueInvalid", f'Invalid value: "{hard[name]}": {text}', f"spec.hard[{name}]")
+            for name in negative
+        ]
+        if spec.get("scopeSelector"):
+            message = "Forbidden: this server evaluates spec.scopes only"
+            causes.append(Cause("FieldValueForbidden", message, "spec.scopeSelector"))
+        return causes
+
+
 PLAIN = KindRules()
 
 
@@ -196,6 +235,7 @@ def built_in_rules() -> dict[ResourceKey, KindRules]:
     return {
         NAMESPACES: NamespaceRules(),
         PODS: PodRules(),
+        QUOTAS: QuotaRules(),
         SECRETS: SecretRules(),
         SERVICES: ServiceRules(),
     }

@@ -1,6 +1,6 @@
 """Create, update, apply and delete: the rules that every write obeys, whoever sends it.
 
-The order is Kubernetes' own: decode, defaults, schema, admission, preconditions, ownership, store.
+The order is Kubernetes' own: decode, defaults, schema, admission, quota, preconditions, ownership, store.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from conformance.sandbox.apiserver.admission import AdmissionDenied, AdmissionHo
 from conformance.sandbox.apiserver.apply import apply_configuration
 from conformance.sandbox.apiserver.crds import CrdRules
 from conformance.sandbox.apiserver.errors import Cause, KubeObject, StatusError, bad_request
-from conformance.sandbox.apiserver.kinds import CRDS, NAMESPACES, PLAIN, KindRules, built_in_rules
+from conformance.sandbox.apiserver.kinds import CRDS, NAMESPACES, PLAIN, PODS, KindRules, built_in_rules
 from conformance.sandbox.apiserver.metadata import decode_metadata, metadata_causes, now, timestamp
 from conformance.sandbox.apiserver.options import FOREGROUND, INTERNAL, DeleteOptions, WriteOptions, private_copy
 from conformance.sandbox.apiserver.ownership import Manager, flatten, managers_of, record, take_over
 from conformance.sandbox.apiserver.patch import merge_patch
+from conformance.sandbox.apiserver.quotas import admit_pod
 from conformance.sandbox.apiserver.resources import Registry, Resource, ResourceKey
 from conformance.sandbox.apiserver.store import Store
 from conformance.sandbox.apiserver.strictness import report_unknown
@@ -75,6 +76,8 @@ class Operations:
         self._check(resource, obj, None, options)
         self._prepare(resource, obj, None)
         obj = self._admit("CREATE", resource, obj, None, options)
+        if resource.key == PODS:
+            admit_pod(self.store, resource, obj)
         name = obj["metadata"]["name"]
         if self.store.get(resource.key, namespace, name):
             raise resource.already_exists(name)

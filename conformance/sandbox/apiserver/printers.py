@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from conformance.sandbox.apiserver.errors import KubeObject
@@ -115,6 +116,15 @@ def _pod_selector(policy: KubeObject) -> Cell:
     return ",".join(f"{key}={value}" for key, value in sorted(labels.items())) or "<none>"
 
 
+def _quota(quota: KubeObject, *, limits: bool) -> Cell:
+    """`pods: 1/2, requests.cpu: 0/1`, of the limits or of the rest."""
+    status = quota.get("status") or {}
+    hard, used = status.get("hard") or {}, status.get("used") or {}
+    return ", ".join(
+        f"{name}: {used.get(name, 0)}/{hard[name]}" for name in sorted(hard) if name.startswith("limits.") is limits
+    )
+
+
 def _role(binding: KubeObject) -> Cell:
     return f"{binding['roleRef']['kind']}/{binding['roleRef']['name']}"
 
@@ -133,6 +143,8 @@ PRINTERS: dict[tuple[ResourceKey, str], Printer] = {
     (("", "events"), "Object"): _event_object,
     (("", "configmaps"), "Data"): _data_count,
     (("", "secrets"), "Data"): _data_count,
+    (("", "resourcequotas"), "Request"): partial(_quota, limits=False),
+    (("", "resourcequotas"), "Limit"): partial(_quota, limits=True),
     (("apps", "deployments"), "Ready"): _deployment_ready,
     (("networking.k8s.io", "networkpolicies"), "Pod-Selector"): _pod_selector,
     (("rbac.authorization.k8s.io", "rolebindings"), "Role"): _role,

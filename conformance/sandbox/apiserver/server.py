@@ -30,6 +30,7 @@ from conformance.sandbox.apiserver.openapi import OpenApi
 from conformance.sandbox.apiserver.operations import Operations
 from conformance.sandbox.apiserver.options import INTERNAL
 from conformance.sandbox.apiserver.proxy import StreamProxy
+from conformance.sandbox.apiserver.quotastatus import QuotaStatus
 from conformance.sandbox.apiserver.requests import MAX_BODY, Target, parse_target, path_parts, verb_of
 from conformance.sandbox.apiserver.resources import Registry
 from conformance.sandbox.apiserver.store import Store
@@ -60,6 +61,7 @@ class ApiServer:
         self._operations = Operations(self.store, self.registry, EscalationGuard(self._authorizer, hook))
         issuer = TokenIssuer()
         self._controllers = Controllers(self._operations, issuer, authority)
+        QuotaStatus(self._operations)
         self._authenticator = Authenticator(self.store, issuer, users)
         actions = Actions(self._operations, issuer, AccessReviews(self._authorizer))
         self._handlers = ResourceHandlers(self._operations, actions)
