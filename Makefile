@@ -22,14 +22,14 @@ test: $(READY)  ## install the rest and pass every test
 	@$(PYTEST) tests/providers -m 'not slow'
 	@$(PYTEST) tests/mutants -n 2 -m 'not slow' -v
 
-mutants: $(READY)  ## every mutant, the slow ones too (half an hour)
+mutants: $(READY)  ## every mutant, the slow ones too (two hours)
 	@$(PYTEST) tests/mutants -n 2 -v
 
 guests: $(READY)  ## build the Debian guests and test with them (about ten minutes)
 	@$(BIN)/binding-conformance doctor --install
 	@$(PYTEST) tests/sandbox -m slow -v
 
-providers: $(READY)  ## shards against the whole, and the rights that are granted against those that are used (half an hour)
+providers: $(READY)  ## shards against the whole, and the rights that are granted against those that are used (two hours)
 	@$(BIN)/binding-conformance doctor --install
 	@$(PYTEST) tests/providers -m slow -v
 

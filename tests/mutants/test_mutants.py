@@ -52,6 +52,16 @@ SLOW = {
     "tap-one-queue",
     "tap-stale-state",
 }
+# Much like others that are judged for each push: the same edit of the domain, the same migration, the same hook.
+ALIKE_MUTANTS = {
+    "managedtap-tuned-first-only",
+    "managedtap-tuned-link-down-after-pause",
+    "managedtap-tuned-no-acpi-index",
+    "managedtap-tuned-secondary-unplugged",
+    "passt-deaf-to-sigterm",
+    "passt-nat-outage-understated",
+    "passt-refuses-target",
+}
 # Their fault shows where HCO owns the KubeVirt CR.
 UNDER_HCO = {"managedtap-hco-overwrites"}
 # What one migration shows of a pod network on which a VM keeps its addresses.
@@ -72,7 +82,7 @@ EXPLAINED = {
 
 
 # Sound bindings that are much like others, which are judged for each push.
-ALIKE = {"managedtap-sticky", "managedtap-tuned", "passt-core", "passt-nat", "passt-vhostuser", "tap"}
+ALIKE = {"bridge", "managedtap-sticky", "managedtap-tuned", "passt-core", "passt-nat", "passt-vhostuser", "tap"}
 
 
 def parameters(definitions: list[Path], slow: Collection[str]) -> list[ParameterSet]:
@@ -121,7 +131,7 @@ def explain(report: Report) -> str:
     return "\n".join(f"{e.id} {e.verdict}: {e.outcome.message[:300]}" for e in report.entries if e.verdict in odd)
 
 
-@pytest.mark.parametrize("definition", parameters(MUTANTS, SLOW))
+@pytest.mark.parametrize("definition", parameters(MUTANTS, SLOW | ALIKE_MUTANTS))
 def test_a_mutant_is_caught(definition: Path, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     binding = load_binding(definition)
     sandbox = sandbox_for(definition, binding, request)
@@ -168,5 +178,7 @@ def test_a_vm_keeps_its_address_where_the_pod_network_does(sticky_sandbox: Path,
 def test_the_slow_ones_exist_and_are_few() -> None:
     mutants, sound = ({path.stem for path in paths} for paths in (MUTANTS, SOUND))
     assert mutants | sound >= SLOW
-    assert len(mutants - SLOW) >= 8
-    assert len(sound - SLOW) >= 8
+    assert mutants >= ALIKE_MUTANTS
+    assert sound >= ALIKE
+    assert len(mutants - SLOW - ALIKE_MUTANTS) >= 8
+    assert len(sound - SLOW - ALIKE) >= 4
