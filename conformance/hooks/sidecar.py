@@ -22,7 +22,7 @@ from conformance.hooks.messages import (
 )
 from conformance.kube.outcome import NonConformant
 from conformance.kube.pods import PodProcess
-from conformance.kube.relay import process_as_socket
+from conformance.kube.relay import COPY_BOTH_WAYS, process_as_socket
 
 CALLBACK_SECONDS = 60.0
 """How long KubeVirt waits for a callback (``pkg/hooks/manager.go``)."""
@@ -32,7 +32,8 @@ _PATIENCE_SECONDS = 10.0
 
 # Looks for the first socket that takes a connection, tells its name in a line, then copies both ways, the client
 # first: what an HTTP/2 server says unasked must not mix with the name. Standard library only; runs in the pod.
-RELAY = """
+RELAY = (
+    """
 import os, select, socket, sys, time
 end = time.monotonic() + float(sys.argv[2])
 def connected():
@@ -49,20 +50,9 @@ def connected():
 name, peer = connected()
 os.write(1, name.encode() + b"\\n")
 peer.sendall(os.read(0, 65536))
-while True:
-    ready = select.select([0, peer], [], [])[0]
-    if 0 in ready:
-        data = os.read(0, 65536)
-        if not data:
-            break
-        peer.sendall(data)
-    if peer in ready:
-        data = peer.recv(65536)
-        if not data:
-            break
-        while data:
-            data = data[os.write(1, data):]
 """
+    + COPY_BOTH_WAYS
+)
 
 
 def relay_argv(directory: str, seconds: float) -> tuple[str, ...]:
