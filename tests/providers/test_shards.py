@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 
+from tests.lacking import need_root
 from tests.providers.session import verdicts
 from tests.providers.somebody import Somebody, changes, somebody
 
@@ -19,8 +19,7 @@ BINDING = "passt"
 
 @pytest.fixture(scope="module")
 def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Somebody]:
-    if os.geteuid():
-        pytest.skip("environment-lacks: the sandbox needs root")
+    need_root()
     with somebody(tmp_path_factory.mktemp("shards")) as found:
         yield found
 

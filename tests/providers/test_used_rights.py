@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from conformance.sandbox import daemon
+from tests.lacking import need_root
 from tests.providers.audited import Used, granted_rights, open_to_everybody, used_rights
 from tests.providers.session import judge
 
@@ -18,8 +19,7 @@ BINDINGS = ("managedtap", "passt", "macvtap")
 @pytest.fixture(scope="module")
 def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[set[Used]]:
     """What the runs of three bindings, each as a registrar and a runner, asked an audited API server for."""
-    if os.geteuid():
-        pytest.skip("the sandbox needs root")
+    need_root()
     directory = tmp_path_factory.mktemp("audited")
     log = directory / "audit.log"
     options = daemon.Options(state_dir=Path(f"/run/kbc-a{os.getpid()}"), options={"audit-log-path": str(log)})

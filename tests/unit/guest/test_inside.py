@@ -19,6 +19,8 @@ from conformance.guest.root import Background, as_root
 from conformance.guest.shell import GuestLacks
 from conformance.kube.timeouts import Deadline
 from conformance.kube.wait import wait_until
+from conformance.model import SkipReason
+from tests.lacking import skip
 from tests.unit.guest.local_shell import LocalShell
 from tests.unit.plugins.namespaces import Namespace
 
@@ -99,7 +101,7 @@ def limited(request: pytest.FixtureRequest, guest: LocalShell, tmp_path: Path) -
     tool = request.param
     found = {"python3": sys.executable, "nc": shutil.which("busybox")}.get(tool, shutil.which(tool))
     if found is None:
-        pytest.skip(f"no {tool} here")
+        skip(SkipReason.ENVIRONMENT_LACKS, f"no {tool} here")
     for program in (
         "sh",
         "cat",
@@ -162,5 +164,5 @@ def test_udp_echo_where_the_tool_can(limited: LocalShell) -> None:
 
 def test_as_root_needs_no_sudo_for_root() -> None:
     if os.geteuid():
-        pytest.skip("root only")
+        skip(SkipReason.ENVIRONMENT_LACKS, "root only")
     assert LocalShell().run(as_root('echo "it\'s" $(id -u)')).stdout == "it's 0\n"
