@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from conformance.cluster.provider import ProviderError
 from conformance.kube.cluster import Cluster
 from conformance.kube.manifest import NAD, NODE, VMI, Manifest, condition, dig
-from conformance.kube.registry import Registry, find_kubevirt
+from conformance.kube.registry import Registry, find_kubevirt, gate_enabled
 from conformance.model import Binding, Capability
 from conformance.model.version import Version, VersionError
 from conformance.site import Site
@@ -50,7 +50,7 @@ def unfit(
         yield Unfit(f"KubeVirt is not ready: phase {phase}", f"wait until {registry.kubevirt} is Deployed")
     yield from _old_kubevirt(kubevirt, registry)
     for gate in site.disabled_feature_gates:
-        if _enabled(kubevirt, gate):
+        if gate_enabled(kubevirt, gate):
             what = (
                 f"the site file says that the feature gate {gate} is kept off, and {registry.kubevirt} lists it as on"
             )
@@ -94,11 +94,6 @@ def _old_kubevirt(kubevirt: Manifest, registry: Registry) -> Iterator[Unfit]:
         return
     if version < _FIRST:
         yield Unfit(f"KubeVirt {text} knows no network binding plugins", f"upgrade it to v{_FIRST} or later")
-    elif version < _GATE_ENDS and not _enabled(kubevirt, _GATE):
+    elif version < _GATE_ENDS and not gate_enabled(kubevirt, _GATE):
         fix = f"add {_GATE} to spec.configuration.developerConfiguration.featureGates of {registry.kubevirt}"
         yield Unfit(f"the feature gate {_GATE} is off, which KubeVirt {text} needs", fix)
-
-
-def _enabled(kubevirt: Manifest, gate: str) -> bool:
-    developer = dig(kubevirt, "spec", "configuration", "developerConfiguration", default={})
-    return gate in (developer.get("featureGates") or ()) and gate not in (developer.get("disabledFeatureGates") or ())
