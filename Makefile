@@ -8,7 +8,7 @@ BINDING ?= managedtap passt
 OUT ?= out
 PYTEST := $(BIN)/pytest -p no:binding_conformance
 
-.PHONY: certify test guests mutants lint bench fidelity doctor venv clean
+.PHONY: certify test guests mutants providers lint bench fidelity doctor venv clean
 
 certify: $(READY)  ## certify BINDING (a bundled name or a definition's path; several allowed) on the sandbox
 	@$(BIN)/binding-conformance doctor --install
@@ -19,15 +19,19 @@ test: $(READY)  ## install the rest and pass every test
 	@$(PYTEST) tests/unit tests/kind -n 2
 	@$(PYTEST) tests/contract
 	@$(PYTEST) tests/sandbox -m 'not slow'
-	@$(PYTEST) tests/providers
+	@$(PYTEST) tests/providers -m 'not slow'
 	@$(PYTEST) tests/mutants -n 2 -m 'not slow' -v
 
-mutants: $(READY)  ## every mutant, the slow ones too (half an hour)
+mutants: $(READY)  ## every mutant, the slow ones too (two hours)
 	@$(PYTEST) tests/mutants -n 2 -v
 
 guests: $(READY)  ## build the Debian guests and test with them (about ten minutes)
 	@$(BIN)/binding-conformance doctor --install
 	@$(PYTEST) tests/sandbox -m slow -v
+
+providers: $(READY)  ## shards against the whole, and the rights that are granted against those that are used (half an hour)
+	@$(BIN)/binding-conformance doctor --install
+	@$(PYTEST) tests/providers -m slow -v
 
 lint: $(READY)  ## style and types
 	@$(BIN)/ruff check .

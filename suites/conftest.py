@@ -10,6 +10,7 @@ _MODULES = (
     "nodes",
     "services",
     "strangers",
+    "sidecars",
     "latecomers",
 )
 pytest_plugins = [f"fixtures.{module}" for module in _MODULES]

@@ -53,9 +53,19 @@ def select(
     *,
     checked: Collection[str] | None = None,
     environment: Collection[str] = (),
+    disabled_gates: Mapping[str, str] | None = None,
 ) -> tuple[Selected, ...]:
     """Select from the bundled catalogue; see `conformance.catalogue.selection.select`."""
-    return selection.select(load(), binding, kubevirt_version, profile, ids, checked=checked, environment=environment)
+    return selection.select(
+        load(),
+        binding,
+        kubevirt_version,
+        profile,
+        ids,
+        checked=checked,
+        environment=environment,
+        disabled_gates=disabled_gates,
+    )
 
 
 def as_json(mutants: Mapping[str, Sequence[str]] | None = None) -> list[JsonObject]:

@@ -79,6 +79,11 @@ class Catalogue:
         """The ids, in report order."""
         return tuple(requirement.id for requirement in self.requirements)
 
+    @property
+    def feature_gates(self) -> tuple[str, ...]:
+        """The feature gates of KubeVirt that some requirement needs, sorted."""
+        return tuple(sorted({gate for requirement in self.requirements for gate in requirement.feature_gates}))
+
     def get(self, id_: str) -> Requirement:
         """Return a requirement.
 
@@ -173,6 +178,7 @@ def _build(family: str, file: RequirementFile, problems: list[str]) -> Requireme
         mutant=file.mutant,
         min_kubevirt_for={key: Version.parse(text) for key, text in file.min_kubevirt_for.items()},
         environment=file.environment,
+        feature_gates={gate: Version.parse(text) if text else None for gate, text in file.feature_gates.items()},
         observed=" ".join(file.observed.split()),
     )
 

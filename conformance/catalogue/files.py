@@ -33,6 +33,7 @@ class RequirementFile(_File):
     mutant: str = ""
     min_kubevirt_for: Annotated[dict[Capability, VersionText], Field(alias="minKubeVirtFor")] = {}
     environment: str = ""
+    feature_gates: dict[Annotated[str, Field(pattern="^[A-Z][A-Za-z0-9]*$")], VersionText | None] = {}
     observed: str = ""
 
 

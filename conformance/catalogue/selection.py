@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,11 +84,13 @@ def select(
     *,
     checked: Collection[str] | None = None,
     environment: Collection[str] = (),
+    disabled_gates: Mapping[str, str] | None = None,
 ) -> tuple[Selected, ...]:
     """Decide for every requirement, in report order, whether it is to be checked.
 
     ``ids`` limits the run to some requirements, ``checked`` are those the suite has a check for (None: all),
-    ``environment`` what the cluster is besides Kubernetes (``hco``). Facts about the binding and the cluster come
+    ``environment`` what the cluster is besides Kubernetes (``hco``), ``disabled_gates`` the feature gates that are kept
+    off there, each with the site file that says so. Facts about the binding and the cluster come
     before the choices of the run: what is not declared stays so, whatever was asked for.
 
     Raises:
@@ -109,6 +111,7 @@ def select(
         lambda requirement: _undeclared(requirement, binding),
         lambda requirement: _other_environment(requirement, environment),
         lambda requirement: _too_old(requirement, binding, version),
+        lambda requirement: _gate_disabled(requirement, version, disabled_gates or {}),
         lambda requirement: _unchecked(requirement, checked),
         lambda requirement: _outside_profile(requirement, profile),
         lambda requirement: _not_selected(requirement, ids),
@@ -175,6 +178,14 @@ def _too_old(requirement: Requirement, binding: Binding, version: Version) -> Sk
     first = requirement.first_kubevirt(binding.capabilities)
     if version < first:
         return Skip(SkipReason.KUBEVIRT_TOO_OLD, f"from KubeVirt {first} on; the cluster has {version}")
+    return None
+
+
+def _gate_disabled(requirement: Requirement, version: Version, disabled: Mapping[str, str]) -> Skip | None:
+    for gate in requirement.gates(version):
+        if gate in disabled:
+            text = f"needs the feature gate {gate}, which the site file {disabled[gate]} names as kept off"
+            return Skip(SkipReason.GATE_DISABLED, text)
     return None
 
 

@@ -9,6 +9,7 @@ from conformance.cli.sweeping import forget_runs
 from conformance.cluster.kind import KindProvider
 from conformance.cluster.kindconfig import KindOptions
 from conformance.cluster.provider import Progress, ProviderError
+from conformance.cluster.shape import USUAL, Shape
 from conformance.model import ModelError
 from conformance.plugin.paths import data_root
 
@@ -36,9 +37,11 @@ def bring_up(
     progress: Progress,
     *,
     hco: bool = False,
+    shape: Shape = USUAL,
 ) -> Path:
     """Start it, to outlive this process; its kubeconfig. Raises ModelError for words that cannot be."""
     require_guests(cluster, guests)
+    shape.require(cluster)
     if cluster == "kind":
         if hco:
             raise NotInKind("--hco: only the sandbox has a stand-in for HCO; leave out --cluster kind")
@@ -47,7 +50,7 @@ def bring_up(
     from conformance.cluster.sandbox import SandboxProvider
 
     known_to_sandbox(kubevirt_version)
-    provider = SandboxProvider(detach=True, kubevirt_version=kubevirt_version, guests=guests, hco=hco)
+    provider = SandboxProvider(detach=True, kubevirt_version=kubevirt_version, guests=guests, hco=hco, shape=shape)
     return provider.up(progress)
 
 

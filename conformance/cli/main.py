@@ -51,6 +51,19 @@ GuestImages = Annotated[
         metavar="[REFERENCE=]GUEST",
     ),
 ]
+NodeCount = Annotated[str, typer.Option("--nodes", metavar="N", help="How many nodes the sandbox has (default: 2).")]
+PodMtu = Annotated[
+    str, typer.Option("--pod-mtu", metavar="BYTES", help="MTU of the sandbox's pod network (default: 1500).")
+]
+IpProviderName = Annotated[
+    str,
+    typer.Option(
+        "--ip-provider",
+        metavar="NAME",
+        help="Who gives the sandbox's pods their addresses: routed, a network per node, or sticky, one network "
+        "that keeps a VM's addresses when it moves (default: what the binding is for, else routed).",
+    ),
+]
 Kubeconfig = Annotated[Path | None, typer.Option(help="Kubeconfig of the cluster; without it, the sandbox's.")]
 
 
@@ -124,13 +137,19 @@ def run(
         bool, typer.Option("--upstream-conformance", help="Run KubeVirt's own conformance suite afterwards, too.")
     ] = False,
     guest_image: GuestImages = None,
+    nodes: NodeCount = "",
+    pod_mtu: PodMtu = "",
+    ip_provider: IpProviderName = "",
     rerun_failed: Annotated[
         Path | None, typer.Option(help="Only what was not conformant in this report.", exists=True)
     ] = None,
 ) -> None:
     """Judge one binding or several and write their reports."""
     from conformance.cli.running import Request, judge_all
+    from conformance.cluster.shape import Shape
 
+    with reported():
+        shape = Shape.parse(nodes, pod_mtu, ip_provider)
     request = Request(
         bindings=tuple(bindings),
         cluster=cluster,
@@ -154,6 +173,7 @@ def run(
         guests=tuple(guest_image or ()),
         node_access=node_access,
         hco=hco,
+        shape=shape,
     )
     with reported():
         status = judge_all(request, say)
@@ -169,13 +189,24 @@ def up(
     kubernetes_version: KubernetesVersion = "",
     kind: KindWords = None,
     guest_image: GuestImages = None,
+    nodes: NodeCount = "",
+    pod_mtu: PodMtu = "",
+    ip_provider: IpProviderName = "",
 ) -> None:
     """Bring a sandbox or a kind cluster up, leave it running, and print the path of its kubeconfig."""
     from conformance.cli.clusters import bring_up
+    from conformance.cluster.shape import Shape
 
     with reported():
         kubeconfig = bring_up(
-            cluster, kubevirt_version, kubernetes_version, kind or (), guest_image or (), say, hco=hco
+            cluster,
+            kubevirt_version,
+            kubernetes_version,
+            kind or (),
+            guest_image or (),
+            say,
+            hco=hco,
+            shape=Shape.parse(nodes, pod_mtu, ip_provider),
         )
     sys.stdout.write(f"{kubeconfig}\n")
 

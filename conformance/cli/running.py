@@ -19,6 +19,7 @@ from conformance.catalogue.selection import UnknownProfileError
 from conformance.cli.clusters import known_to_sandbox, require_guests
 from conformance.cluster.kindconfig import KindOptions
 from conformance.cluster.provider import Progress, Provider
+from conformance.cluster.shape import USUAL, ImpossibleShape, Shape
 from conformance.model import Binding, ModelError, Verdict, load_binding, resolve
 from conformance.plugin.paths import data_root, fixtures_directory, suites_directory
 from conformance.plugin.sharding import Shard, ShardError
@@ -55,6 +56,7 @@ class Request:
     upstream_conformance: bool = False
     guest: str = ""
     hco: bool = False
+    shape: Shape = USUAL
 
 
 def judge_all(request: Request, progress: Progress) -> int:
@@ -72,13 +74,14 @@ def judge_all(request: Request, progress: Progress) -> int:
         progress("nothing failed in that report")
         return 0
     require_guests(request.cluster, request.guests)
+    request.shape.require(request.cluster)
     if request.cluster == "kind":
         _kind_options(request)
     elif request.cluster == "sandbox":
         known_to_sandbox(request.kubevirt_version)
     _require_shard(request.shard)
     statuses: list[int] = []
-    with _shared_cluster(request, len(bindings), statuses, progress) as state:
+    with _shared_cluster(request, bindings, statuses, progress) as state:
         for binding in bindings:
             directory = request.report_dir if len(bindings) == 1 else request.report_dir / binding.label
             status, stopped = _session(_command(request, binding, requirements, directory, state))
@@ -112,17 +115,17 @@ def _requirements(request: Request) -> tuple[str, ...]:
 
 @contextmanager
 def _shared_cluster(
-    request: Request, bindings: int, statuses: Sequence[int], progress: Progress
+    request: Request, bindings: Sequence[Binding], statuses: Sequence[int], progress: Progress
 ) -> Iterator[Path | None]:
     """One cluster for several bindings; a single one brings up its own. Yields the state directory of a shared sandbox;
     the sessions find a kind cluster by its name.
 
     It stays when the user wants to look at what failed: ``statuses`` are read at the end.
     """
-    if request.cluster == "kubeconfig" or bindings == 1:
+    if request.cluster == "kubeconfig" or len(bindings) == 1:
         yield None
         return
-    provider = _own_provider(request)
+    provider = _own_provider(request, bindings)
     provider.up(progress)
     try:
         yield getattr(provider, "state_directory", None)
@@ -133,7 +136,7 @@ def _shared_cluster(
             provider.down()
 
 
-def _own_provider(request: Request) -> Provider:
+def _own_provider(request: Request, bindings: Sequence[Binding]) -> Provider:
     if request.cluster == "kind":
         from conformance.cluster.kind import KindProvider
 
@@ -145,7 +148,17 @@ def _own_provider(request: Request) -> Provider:
         kubevirt_version=request.kubevirt_version,
         guests=request.guests,
         hco=request.hco,
+        shape=_shape_for(request.shape, bindings),
     )
+
+
+def _shape_for(shape: Shape, bindings: Sequence[Binding]) -> Shape:
+    """The shape of one sandbox for all of them. Raises ImpossibleShape where they want different ones."""
+    wanted = {binding.facts.ip_provider or "routed" for binding in bindings}
+    if shape.ip_provider or len(wanted) == 1:
+        return shape.meant_for(bindings[0])
+    each = ", ".join(f"{binding.label}: {binding.facts.ip_provider or 'routed'}" for binding in bindings)
+    raise ImpossibleShape(f"the bindings are for different IP providers ({each}): run them apart, or say --ip-provider")
 
 
 def _kind_options(request: Request) -> KindOptions:
@@ -178,6 +191,7 @@ def _command(
     # the project's own test settings are none of a vendor's business
     command += ["-o", "addopts=", "--strict-markers", "--tb=short", "-p", "no:cacheprovider"]
     command += [f"{name}={value}" for name, value in options.items() if value != ""]
+    command += [f"--{name}={word}" for name, word in request.shape.words().items() if word]
     command += [f"--requirement={requirement}" for requirement in requirements]
     command += [f"--kind={word}" for word in request.kind]
     command += [f"--guest-image={guest}" for guest in request.guests]

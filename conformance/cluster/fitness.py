@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from conformance.cluster.provider import ProviderError
 from conformance.kube.cluster import Cluster
 from conformance.kube.manifest import NAD, NODE, VMI, Manifest, condition, dig
-from conformance.kube.registry import Registry, find_kubevirt
+from conformance.kube.registry import Registry, find_kubevirt, gate_enabled
 from conformance.model import Binding, Capability
 from conformance.model.version import Version, VersionError
+from conformance.site import Site
 
 _FIRST = Version(1, 1)
 """The release that brought network binding plugins."""
@@ -32,20 +33,28 @@ class Unfit:
         return f"  {self.what}\n    fix: {self.fix}"
 
 
-def require_fit(cluster: Cluster, registry: Registry, binding: Binding, nodes: tuple[str, ...]) -> None:
+def require_fit(cluster: Cluster, registry: Registry, binding: Binding, nodes: tuple[str, ...], site: Site) -> None:
     """Raise ProviderError with every reason why the binding cannot be judged on this cluster."""
-    if reasons := tuple(unfit(cluster, registry, binding, nodes)):
+    if reasons := tuple(unfit(cluster, registry, binding, nodes, site)):
         listed = "\n".join(map(str, reasons))
         raise ProviderError(f"this cluster does not fit {binding.name}:\n{listed}")
 
 
-def unfit(cluster: Cluster, registry: Registry, binding: Binding, nodes: tuple[str, ...]) -> Iterator[Unfit]:
-    """The reasons. ``nodes`` are those that the run may use."""
+def unfit(
+    cluster: Cluster, registry: Registry, binding: Binding, nodes: tuple[str, ...], site: Site
+) -> Iterator[Unfit]:
+    """The reasons. ``nodes`` are those that the run may use, ``site`` what is said about the cluster."""
     kubevirt = find_kubevirt(cluster)
     phase = dig(kubevirt, "status", "phase", default="(none)")
     if phase != "Deployed":
         yield Unfit(f"KubeVirt is not ready: phase {phase}", f"wait until {registry.kubevirt} is Deployed")
     yield from _old_kubevirt(kubevirt, registry)
+    for gate in site.disabled_feature_gates:
+        if gate_enabled(kubevirt, gate):
+            what = (
+                f"the site file says that the feature gate {gate} is kept off, and {registry.kubevirt} lists it as on"
+            )
+            yield Unfit(what, "remove it from spec.disabledFeatureGates of the site file")
     if not cluster.serves(VMI):
         yield Unfit(f"the API does not serve {VMI.kind}", "install KubeVirt completely")
     if not cluster.serves(NAD):
@@ -85,11 +94,6 @@ def _old_kubevirt(kubevirt: Manifest, registry: Registry) -> Iterator[Unfit]:
         return
     if version < _FIRST:
         yield Unfit(f"KubeVirt {text} knows no network binding plugins", f"upgrade it to v{_FIRST} or later")
-    elif version < _GATE_ENDS and not _enabled(kubevirt, _GATE):
+    elif version < _GATE_ENDS and not gate_enabled(kubevirt, _GATE):
         fix = f"add {_GATE} to spec.configuration.developerConfiguration.featureGates of {registry.kubevirt}"
         yield Unfit(f"the feature gate {_GATE} is off, which KubeVirt {text} needs", fix)
-
-
-def _enabled(kubevirt: Manifest, gate: str) -> bool:
-    developer = dig(kubevirt, "spec", "configuration", "developerConfiguration", default={})
-    return gate in (developer.get("featureGates") or ()) and gate not in (developer.get("disabledFeatureGates") or ())

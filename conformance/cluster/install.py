@@ -101,7 +101,10 @@ class Installation:
             self._wait_ready(Ref.of(manifest), progress)
 
     def _is_there(self, manifest: Manifest) -> bool:
-        """Whether somebody has this very object already. Raises InstallationFailed when theirs is another."""
+        """Whether somebody has this very object already. Raises InstallationFailed when theirs is another.
+
+        One that another run has made is refused even if it is the same: that run takes it away at its end.
+        """
         ref = Ref.of(manifest)
         found = self._cluster.find(ref) or {}
         run = dig(found, "metadata", "labels", RUN_LABEL)
@@ -109,7 +112,9 @@ class Installation:
             return False
         if run:
             raise InstallationFailed(
-                f"{ref} belongs to run {run}: wait for its end or, if it was killed, `binding-conformance sweep`"
+                f"{ref} belongs to run {run}, which removes it at its end\n"
+                "    fix: wait for that or, if it was killed, `binding-conformance sweep`; for shards at the same time "
+                f"apply the manifests of {self._binding.source} beforehand: they stay then, and all of them use them"
             )
         if wrong := difference(found, manifest):
             raise InstallationFailed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
@@ -76,8 +77,14 @@ class Kind:
                 self.engine.exec(node, "sh", "-ec", "\n".join(tags))
 
     def load_image(self, name: str) -> None:
-        """Put one image of the engine into every node."""
-        self._tool.run("load", "docker-image", name, "--name", self.name, seconds=_LOAD_SECONDS)
+        """Put one image of the engine into every node.
+
+        By an archive: ``kind load docker-image`` asks Docker for it on every engine (kind #2760, #3822).
+        """
+        with tempfile.TemporaryDirectory() as directory:
+            archive = Path(directory) / "image.tar"
+            self.engine.save([name], archive)
+            self._tool.run("load", "image-archive", str(archive), "--name", self.name, seconds=_LOAD_SECONDS)
 
     def export_logs(self, directory: Path) -> None:
         """The logs of the nodes and of every pod on them, into a directory."""

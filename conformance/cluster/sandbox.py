@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conformance.cluster.provider import Mode, Progress, ProviderError
+from conformance.cluster.shape import USUAL, Shape
 from conformance.guest.image import DEFAULT
 from conformance.model import Binding
 from conformance.sandbox import daemon
@@ -44,11 +45,12 @@ class SandboxProvider:
         kubevirt_version: str = "",
         guests: Sequence[str] = (),
         hco: bool = False,
+        shape: Shape = USUAL,
     ) -> None:
         """`guests` are texts ``[REFERENCE=]GUEST`` that :func:`guest_choice` has accepted."""
         self._attach_to, self._detach, self._kubevirt_version = attach_to, detach, kubevirt_version
         self._guests = [parse_choice(text) for text in guests]
-        self._hco = hco
+        self._hco, self._shape = hco, shape
         self._running: daemon.RunningSandbox | None = None
 
     @property
@@ -121,6 +123,13 @@ class SandboxProvider:
                 said[stage] = quarter
                 progress(f"sandbox: {stage} {fraction:.0%}")
 
-        chosen = {"kubevirt-version": self._kubevirt_version, "hco": "true" if self._hco else ""}
-        options = {name: value for name, value in chosen.items() if value}
-        self._running = daemon.start(daemon.Options(detach=self._detach, options=options), tell)
+        plane = {"kubevirt-version": self._kubevirt_version, "hco": "true" if self._hco else ""}
+        plane = {name: value for name, value in plane.items() if value}
+        options = daemon.Options(
+            nodes=daemon.node_names(self._shape.nodes),
+            mtu=self._shape.pod_mtu,
+            ip_provider=self._shape.ip_provider or "routed",
+            detach=self._detach,
+            options=plane,
+        )
+        self._running = daemon.start(options, tell)

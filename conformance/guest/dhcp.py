@@ -1,7 +1,8 @@
-"""The guest's own DHCP client, whichever it is: asked to renew, or to release and start over."""
+"""The guest's own DHCP client, whichever it is: asked what it was given, to renew, or to release and start over."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,6 +47,34 @@ _RELEASE_AND_RENEW: dict[ClientKind, str] = {
     # udhcpc gives the lease back on USR2 and then waits for USR1
     "udhcpc": "kill -USR2 {pid} && sleep 1 && kill -USR1 {pid}",
 }
+# Each prints the options of the DHCPv4 lease that the client holds; udhcpc keeps none.
+_LEASE: dict[ClientKind, str] = {
+    "NetworkManager": "nmcli -t -f DHCP4 device show {nic}",
+    "systemd-networkd": "cat /run/systemd/netif/leases/$(cat /sys/class/net/{nic}/ifindex)",
+    "dhcpcd": "dhcpcd -4 --dumplease {nic}",
+}
+# The names that clients give the two options: those of dhcpcd and NetworkManager, and networkd's.
+_OPTION = re.compile(r"^(?:DHCP4\.OPTION\[\d+\]:)?(interface_mtu|MTU|host_name|HOSTNAME) ?= ?'?(.*?)'?$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Offered:
+    """What a lease says of the NIC's MTU, in bytes, and of the guest's host name; None where it says nothing.
+
+    ``mtu_asked`` is False where the client may not have asked for an MTU: that there is none then means nothing.
+    """
+
+    mtu: int | None
+    host_name: str | None
+    mtu_asked: bool = True
+
+
+def parse_lease(text: str, *, mtu_asked: bool = True) -> Offered:
+    """The two options in what a client tells of its lease."""
+    found = {name.lower().replace("_", ""): value.strip() for name, value in _OPTION.findall(text)}
+    mtu = found.get("interfacemtu", found.get("mtu", ""))
+    name = found.get("hostname", "")
+    return Offered(int(mtu) if mtu.isdecimal() else None, name or None, mtu_asked)
 
 
 @dataclass(frozen=True)
@@ -68,6 +97,15 @@ class DhcpClient:
         raise GuestLacks(
             f"{shell.guest}: no DHCP client for {nic}: neither NetworkManager, systemd-networkd, dhcpcd nor udhcpc"
         )
+
+    def offered(self, shell: Shell) -> Offered:
+        """What the lease offers besides the address. Raises GuestLacks for a client that keeps no lease."""
+        command = _LEASE.get(self.kind)
+        if command is None:
+            raise GuestLacks(f"{shell.guest}: {self.kind} keeps no record of its lease")
+        told = shell.run(as_root(command.format(nic=self.nic)), timeout=60, check=True).stdout
+        # systemd-networkd asks for the MTU only where it is told to use it (UseMTU=)
+        return parse_lease(told.replace("\r", ""), mtu_asked=self.kind != "systemd-networkd")
 
     def renew(self, shell: Shell) -> CommandResult:
         """Ask the server to extend the lease. Returns when the client was told, for udhcpc before the answer."""

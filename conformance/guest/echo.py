@@ -216,7 +216,8 @@ def _server(shell: Shell, protocol: Protocol, port: int) -> str:
         size = "" if protocol == "tcp" else "-b 65536 "
         return f"exec socat {size}{kind}:{port},fork,reuseaddr EXEC:cat"
     if "nc" in tools and protocol == "tcp":
-        return f"while :; do nc -l -p {port} -e cat; done"
+        # BusyBox goes on listening with -ll; others take one connection at a time, and refuse some in between
+        return f"while :; do nc -ll -p {port} -e cat; done"
     raise GuestLacks(f"{shell.guest}: {protocol} server needs python3 or socat, it has {', '.join(tools) or 'no tool'}")
 
 

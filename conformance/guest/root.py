@@ -37,7 +37,10 @@ class Background:
 
     def stop(self, shell: Shell | None = None) -> None:
         """End the script and its children, and remove its files."""
-        # a script started with nohup sh -c is its own parent of all it runs: end the children first
+        # A script started with nohup sh -c is the parent of all it runs. It is held while its children end: one that
+        # restarts them in a loop would otherwise leave a new child behind.
+        hold = f"kill -STOP {self.pid} 2>/dev/null; "
         kill = f"for p in $(cat /proc/{self.pid}/task/{self.pid}/children 2>/dev/null); do kill $p 2>/dev/null; done; "
-        command = f"{kill}kill {self.pid} 2>/dev/null; rm -f {self.path} {self.path}.err; true"
+        end = f"kill {self.pid} 2>/dev/null; kill -CONT {self.pid} 2>/dev/null; "
+        command = f"{hold}{kill}{end}rm -f {self.path} {self.path}.err; true"
         (shell or self._shell).run(as_root(command) if self._root else command)

@@ -64,6 +64,12 @@ def configuration(kubeconfig: Path | str, context: str | None) -> Configuration:
         raise Unusable(
             f"kubeconfig {kubeconfig}: {error}; give the path of a readable kubeconfig, and a context it has"
         ) from error
+    if loaded.proxy and not str(loaded.proxy).startswith("http://"):
+        # the client's websockets (console, exec, portforward) know no other
+        raise Unusable(
+            f"kubeconfig {kubeconfig}: proxy-url {loaded.proxy}: only an http:// proxy carries every kind of request; "
+            "give one, in the kubeconfig or as spec.proxy.url of a site file"
+        )
     # repeat what certainly did not reach the server, nothing else
     loaded.retries = urllib3.Retry(total=2, connect=2, read=0, redirect=0, status=0, other=0)
     return loaded

@@ -32,7 +32,8 @@ class RegistrationTaken(KubeError, EnvironmentFault):
         ours = [owner for owner in owners if owner.startswith(FIELD_MANAGER)]
         advice = (
             "it is left from a run that was killed, or another run is under way: wait for that one, or end it and run "
-            "`binding-conformance sweep`"
+            "`binding-conformance sweep`; runs at the same time share what `binding-conformance register` has "
+            "registered, with --registered"
             if ours
             else "remove it, or give the definition another metadata.name"
         )

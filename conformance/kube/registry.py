@@ -68,6 +68,12 @@ def find_kubevirt(cluster: Cluster) -> Manifest:
     return found[0]
 
 
+def gate_enabled(kubevirt: Manifest, gate: str) -> bool:
+    """Whether a KubeVirt CR lists a feature gate as on."""
+    developer = dig(kubevirt, "spec", "configuration", "developerConfiguration", default={})
+    return gate in (developer.get("featureGates") or ()) and gate not in (developer.get("disabledFeatureGates") or ())
+
+
 def find_registry(cluster: Cluster) -> Registry:
     """The registry of a cluster, by what the KubeVirt CR says of its owner."""
     kubevirt = find_kubevirt(cluster)

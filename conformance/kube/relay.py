@@ -9,11 +9,8 @@ import threading
 from conformance.kube.errors import ConnectionLost
 from conformance.kube.pods import PodProcess
 
-# Dials an address and copies both ways until either side ends. Standard library only; runs in the client pod.
-DIAL = """
-import os, select, socket, sys
-peer = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)
-peer.settimeout(None)
+# Copies between `peer` and the command's streams until either side ends. Standard library only; runs in the pod.
+COPY_BOTH_WAYS = """
 while True:
     ready = select.select([0, peer], [], [])[0]
     if 0 in ready:
@@ -28,6 +25,15 @@ while True:
         while data:
             data = data[os.write(1, data):]
 """
+# Dials an address first.
+DIAL = (
+    """
+import os, select, socket, sys
+peer = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)
+peer.settimeout(None)
+"""
+    + COPY_BOTH_WAYS
+)
 
 
 def process_as_socket(process: PodProcess) -> socket.socket:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from conformance.model.capability import Capability
 from conformance.model.corebinding import CoreBinding
@@ -79,6 +79,13 @@ class Artifacts:
         return next((image for image in self.images if image.name == name), None)
 
 
+IpProvider = Literal["routed", "sticky"]
+"""Who gives pods their addresses: a network that is routed between nodes with addresses of their own, or one layer-2
+network over all of them that keeps the addresses of a VM wherever it runs."""
+
+IP_PROVIDERS: tuple[IpProvider, ...] = get_args(IpProvider)
+
+
 @dataclass(frozen=True)
 class Facts:
     """What the vendor declares about addresses and bounds. All optional: None and empty mean "not said".
@@ -100,6 +107,7 @@ class Facts:
     migration_outage_seconds: float | None = None
     ipv6_settle_seconds: float | None = None
     secondary_network: NadReference | None = None
+    ip_provider: IpProvider | None = None
     unsupported: tuple[str, ...] = ()
     supports: tuple[str, ...] = ()
 

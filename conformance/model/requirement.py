@@ -64,6 +64,8 @@ class Requirement:
     none is known. ``min_kubevirt_for`` raises the first KubeVirt release for bindings with a capability.
     ``sources`` are keys of the catalogue's source table; ``observed`` says what a real cluster did where that
     corrects or sharpens the statement. ``environment`` names what the cluster must be (``hco``), else empty.
+    ``feature_gates`` are those of KubeVirt that the behaviour needs, each with the release from which it is always on,
+    None while there is no such release.
     """
 
     id: str
@@ -79,6 +81,7 @@ class Requirement:
     mutant: str = ""
     min_kubevirt_for: Mapping[Capability, Version] = field(default_factory=dict)
     environment: str = ""
+    feature_gates: Mapping[str, Version | None] = field(default_factory=dict)
     observed: str = ""
 
     @property
@@ -113,6 +116,10 @@ class Requirement:
         """Return the first release in which the requirement holds for a binding with these capabilities."""
         raised = [version for capability, version in self.min_kubevirt_for.items() if capability in capabilities]
         return max([self.min_kubevirt, *raised])
+
+    def gates(self, version: Version) -> tuple[str, ...]:
+        """Return the feature gates that the behaviour needs in a release and that can be off there, sorted."""
+        return tuple(sorted(gate for gate, ends in self.feature_gates.items() if ends is None or version < ends))
 
 
 def profile_capabilities() -> tuple[Capability, ...]:

@@ -31,6 +31,8 @@ class SkipReason(StrEnum):
     """The behaviour came with a later KubeVirt release."""
     OTHER_ENVIRONMENT = "other-environment"
     """The requirement is about another kind of cluster (for instance one run by HCO)."""
+    GATE_DISABLED = "feature-gate-disabled"
+    """The cluster's administrator keeps off a feature gate that the behaviour needs: nobody has seen it here."""
     OUTSIDE_PROFILE = "outside-profile"
     """The run judges another profile."""
     NO_CHECK = "no-check"

@@ -34,8 +34,8 @@ from conformance.site import load_site
 EMULATION_FACTOR = 2.0
 
 
-def make_provider(settings: Settings) -> Provider:
-    """The provider the user chose."""
+def make_provider(settings: Settings, binding: Binding) -> Provider:
+    """The provider the user chose, with what the binding is for where there is a choice left."""
     if settings.mode == "kubeconfig":
         return KubeconfigProvider(_kubeconfig(settings), settings.context)
     if settings.mode == "kind":
@@ -50,6 +50,7 @@ def make_provider(settings: Settings) -> Provider:
         kubevirt_version=settings.kubevirt_version,
         guests=settings.guests,
         hco=settings.hco,
+        shape=settings.shape.meant_for(binding),
     )
 
 
@@ -63,7 +64,7 @@ class Provisioning:
     def __init__(self, settings: Settings, binding: Binding, progress: Progress) -> None:
         self._settings, self._binding, self._progress = settings, binding, progress
         self._site = load_site(settings.site)
-        self._provider = make_provider(settings)
+        self._provider = make_provider(settings, binding)
         self._directory: RunDirectory | None = None
         self._connections: Connections | None = None
         self._namespaces: tuple[str, ...] = ()
@@ -79,7 +80,7 @@ class Provisioning:
         connections = self._connections = Connections(logins, directory.ledger, directory.discovery_cache)
         cluster = connections.installer
         registry, nodes = find_registry(cluster), usable_nodes(cluster, self._site.node_selector)
-        require_fit(cluster, registry, self._binding, nodes)
+        require_fit(cluster, registry, self._binding, nodes, self._site)
         self._timeouts = Timeouts().scaled(self._factor(cluster))
         workplace = self._workplace(connections, directory, registry)
         self.handoff = self._describe(cluster, directory, registry, nodes, workplace)

@@ -27,6 +27,7 @@ from conformance.model import (
 from conformance.plugin.run import Handoff
 from conformance.plugin.settings import Settings
 from conformance.report.merge import SHARD
+from conformance.site import load_site
 
 DISTRIBUTION = "kubevirt-binding-conformance"
 
@@ -49,6 +50,8 @@ class Results:
 
     def __init__(self, binding: Binding, handoff: Handoff, settings: Settings) -> None:
         self._binding, self._handoff, self._settings = binding, handoff, settings
+        site = load_site(Path(handoff.site) if handoff.site else None)
+        self._disabled_gates = dict.fromkeys(site.disabled_feature_gates, handoff.site)
         self._started = datetime.now(UTC)
         self.finished: list[Finished] = []
         self.elsewhere: frozenset[str] = frozenset()
@@ -80,6 +83,7 @@ class Results:
                 "timeout factor": f"{self._handoff.timeout_factor:g}",
                 **({SHARD: str(self._settings.shard)} if self._settings.shard else {}),
                 **({"site": self._handoff.site_name} if self._handoff.site_name else {}),
+                **({"disabled feature gates": ", ".join(self._disabled_gates)} if self._disabled_gates else {}),
             },
         )
 
@@ -102,7 +106,13 @@ class Results:
         ids = self._settings.requirements or None
         environment = ("hco",) if self._handoff.hco else ()
         return select(
-            self._binding, self._handoff.kubevirt, self._settings.profile, ids, checked=checks, environment=environment
+            self._binding,
+            self._handoff.kubevirt,
+            self._settings.profile,
+            ids,
+            checked=checks,
+            environment=environment,
+            disabled_gates=self._disabled_gates,
         )
 
     def _outcome(self, selected: Selected) -> Outcome:

@@ -9,6 +9,7 @@ import pytest
 
 from conformance.cluster.kindconfig import KindOptions
 from conformance.cluster.provider import MODES, Mode
+from conformance.cluster.shape import USUAL, Shape
 from conformance.guest.image import profiles
 from conformance.model import ModelError
 from conformance.model.registration import NadReference
@@ -49,6 +50,7 @@ class Settings:
     guest: str = ""
     kind: KindOptions = field(default_factory=KindOptions)
     guests: tuple[str, ...] = ()
+    shape: Shape = USUAL
 
     @property
     def active(self) -> bool:
@@ -74,6 +76,13 @@ _OPTIONS: tuple[tuple[str, str, str], ...] = (
     ("secondary-network", "", "NetworkAttachmentDefinition (namespace/name) to test secondary interfaces on"),
     ("guest", "", "guest profile: fedora, alpine or reacting (default: what the cluster offers)"),
     ("shard", "", "run part I of N, I/N (or job/N in an indexed Job); `verify --merge` joins their reports"),
+    ("nodes", "", "how many nodes the sandbox has (default: 2)"),
+    ("pod-mtu", "", "MTU of the sandbox's pod network in bytes (default: 1500)"),
+    (
+        "ip-provider",
+        "",
+        "who gives the sandbox's pods their addresses: routed or sticky (default: what the binding is for)",
+    ),
     ("timeout-factor", "1", "multiply every timeout by this number"),
 )
 
@@ -161,6 +170,7 @@ def read_settings(config: pytest.Config) -> Settings:
         upstream=bool(_value(config, "upstream-conformance")),
         kind=_kind_options(config),
         guests=_guests(config, mode),
+        shape=_shape(config, mode),
     )
 
 
@@ -210,6 +220,15 @@ def _guests(config: pytest.Config, mode: str) -> tuple[str, ...]:
         except ValueError as error:
             raise pytest.UsageError(f"--guest-image {text}: {error}") from error
     return texts
+
+
+def _shape(config: pytest.Config, mode: str) -> Shape:
+    try:
+        shape = Shape.parse(*(str(_value(config, name)) for name in ("nodes", "pod-mtu", "ip-provider")))
+        shape.require(mode)
+    except ModelError as error:
+        raise pytest.UsageError(str(error)) from error
+    return shape
 
 
 def _workers(config: pytest.Config) -> int:

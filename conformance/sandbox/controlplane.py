@@ -223,7 +223,7 @@ class ControlPlane:
 
     def _kubelet(self, name: str, pods: Informer) -> Kubelet:
         node = next(node for node in self._context.nodes if node.name == name)
-        runtime, network = self._context.runtimes[name], PodNetwork(node, self._find_nad)
+        runtime, network = self._context.runtimes[name], PodNetwork(node, self._find_nad, self._context.shared_network)
         images, directory = self._context.images, self._context.state.pods
         devices = self._devices[name]
         return Kubelet(self._client, pods, node, network, runtime, images, directory, devices, self._inject)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import conformance
 from conformance.sandbox.images import Image, ImageStore
+from conformance.sandbox.network.addresses import ROUTED
 from conformance.sandbox.network.node import CNI_BINARIES, private_directory
 from conformance.sandbox.roots import ensure_node_root
 from conformance.sandbox.state import (
@@ -63,20 +64,26 @@ class SandboxError(Exception):
         super().__init__(reason)
 
 
+def node_names(count: int) -> tuple[str, ...]:
+    """What the nodes are called."""
+    return tuple(f"node-{number}" for number in range(1, count + 1))
+
+
 @dataclass(frozen=True)
 class Options:
     """How to start a sandbox. Times are in seconds.
 
-    `root` is a ready node root; without it, the cached one is used and built if need be. `detach` leaves the sandbox
-    running when this process ends. `options` are handed to the control plane as they are; `grace` is what it gets to
-    end.
+    `root` is a ready node root; without it, the cached one is used and built if need be. `mtu` is that of the pods'
+    network in bytes, `ip_provider` `routed` or `sticky`. `detach` leaves the sandbox running when this process ends.
+    `options` are handed to the control plane as they are; `grace` is what it gets to end.
     """
 
     state_dir: Path = field(default_factory=default_state_dir)
     cache_dir: Path = field(default_factory=default_cache_dir)
     root: Path | None = None
-    nodes: tuple[str, ...] = ("node-1", "node-2")
+    nodes: tuple[str, ...] = node_names(2)
     mtu: int = 1500
+    ip_provider: str = ROUTED
     detach: bool = False
     entry: str = DEFAULT_ENTRY
     options: Mapping[str, str] = field(default_factory=dict)
@@ -247,6 +254,7 @@ class _Launch:
             *("--root", str(self._root)),
             *("--cache", str(options.cache_dir)),
             *("--mtu", str(options.mtu)),
+            *("--ip-provider", options.ip_provider),
             *("--entry", options.entry),
             *("--grace", str(options.grace)),
             *("--options", json.dumps(dict(options.options))),

@@ -21,10 +21,12 @@ from pathlib import Path
 from conformance.sandbox.images import ImageStore
 from conformance.sandbox.launcher.container import ContainerRuntime
 from conformance.sandbox.network import syscalls
+from conformance.sandbox.network.addresses import ROUTED, STICKY
 from conformance.sandbox.network.fabric import Fabric
 from conformance.sandbox.network.node import Node
 from conformance.sandbox.network.podnet import write_default_network
 from conformance.sandbox.network.segment import Segment
+from conformance.sandbox.network.sticky import StickyNetwork
 from conformance.sandbox.state import DEFAULT_ENTRY, GRACE_SECONDS, HARD_STOP_SECONDS, StateDir
 
 __all__ = ["SandboxContext", "main"]
@@ -40,7 +42,8 @@ class SandboxContext:
 
     `runtimes` are keyed by node name. `shutdown` is set when the sandbox is asked to end: the entry should then finish
     what it must, within the grace (10 s), and return. `ready(kubeconfig)` tells whoever started the sandbox that the
-    API is usable; `progress(stage, fraction)` says on the way how far it is. `options` are the starter's.
+    API is usable; `progress(stage, fraction)` says on the way how far it is. `options` are the starter's;
+    `shared_network` is the pod network where the IP provider is `sticky`.
     """
 
     state: StateDir
@@ -54,6 +57,7 @@ class SandboxContext:
     ready: Callable[[Path], None]
     progress: Callable[[str, float], None]
     options: Mapping[str, str] = field(default_factory=dict)
+    shared_network: StickyNetwork | None = None
 
 
 class _Report:
@@ -143,8 +147,11 @@ async def _build(arguments: argparse.Namespace, report: _Report, shutdown: async
     fabric = Fabric(state.run / "netns")
     await fabric.join(nodes)
     await Segment(state.run / "netns").join(nodes)
+    shared = StickyNetwork(state.run / "netns", nodes) if arguments.ip_provider == STICKY else None
+    if shared is not None:
+        await shared.join()
     for node in nodes:
-        write_default_network(node)
+        write_default_network(node, lent=shared is not None)
     images = ImageStore(state.images, arguments.root)
     return SandboxContext(
         state=state,
@@ -158,6 +165,7 @@ async def _build(arguments: argparse.Namespace, report: _Report, shutdown: async
         ready=report.ready,
         progress=report.progress,
         options=json.loads(arguments.options),
+        shared_network=shared,
     )
 
 
@@ -222,6 +230,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, required=True, help="cache directory")
     parser.add_argument("--nodes", nargs="+", required=True, help="node names")
     parser.add_argument("--mtu", type=int, default=1500, help="of the pods' network, bytes")
+    parser.add_argument("--ip-provider", choices=(ROUTED, STICKY), default=ROUTED, help="of the pods' addresses")
     parser.add_argument("--entry", default=DEFAULT_ENTRY, help="the control plane, module:function")
     parser.add_argument("--options", default="{}", help="JSON object of strings, handed to the entry")
     parser.add_argument("--grace", type=float, default=GRACE_SECONDS, help="seconds the entry gets to end")

@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(pattern="^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Gate = Annotated[str, Field(pattern="^[A-Z][A-Za-z0-9]*$")]
 
 
 class _File(BaseModel):
@@ -37,8 +38,8 @@ class AccessSpec(_File):
 class ProxySpec(_File):
     """How the API server is reached."""
 
-    url: Annotated[str, Field(pattern="^(http|https|socks5)://[^/]+/?$")]
-    """`http://host:port`; it takes the place of what the kubeconfig says."""
+    url: Annotated[str, Field(pattern="^http://[^/]+/?$")]
+    """`http://host:port` of an HTTP proxy that passes on CONNECT; it takes the place of what the kubeconfig says."""
 
 
 class MirrorSpec(_File):
@@ -82,6 +83,8 @@ class SiteSpec(_File):
     """TCP ports that a backend here needs listed on every interface, besides those that the checks use."""
     secondary_network: Annotated[str, Field(pattern="^[a-z0-9][-a-z0-9]*/[a-z0-9][-.a-z0-9]*$")] | None = None
     """`namespace/name` of the NetworkAttachmentDefinition that secondary interfaces are tested on."""
+    disabled_feature_gates: list[Gate] = []
+    """KubeVirt feature gates that the administrator keeps off: what needs one counts as not proven."""
     timeout_factor: Annotated[float, Field(gt=0, le=100)] = 1.0
     """Multiplies every timeout."""
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 
+from conformance.catalogue import load
 from conformance.model.definition.findings import Findings
 from conformance.model.definition.validation import validate
 from conformance.model.definition.yamlfile import read_document
 from conformance.model.problem import DefinitionError
 from conformance.site.files import SiteFile
 from conformance.site.site import Guest, Mirror, Site
+
+# real gates have similar names (VMLiveUpdateFeatures, LiveUpdateNADRef: 0.6): only slips of the pen are as near as this
+_NEARLY = 0.85
 
 
 class SiteError(DefinitionError):
@@ -47,11 +52,25 @@ def _check(file: SiteFile, path: Path, findings: Findings) -> None:
     if spec.access.runner and not spec.namespaces:
         fix = "name the namespaces in which the runner has its rights"
         findings.error(("spec", "namespaces"), "a runner of its own needs namespaces", fix)
-    seen: set[str] = set()
-    for index, namespace in enumerate(spec.namespaces):
-        if namespace in seen:
-            findings.error(("spec", "namespaces", index), "the namespace is there twice", "remove one of them")
-        seen.add(namespace)
+    _once(spec.namespaces, "namespaces", "namespace", findings)
+    _once(spec.disabled_feature_gates, "disabledFeatureGates", "gate", findings)
+    _spelled(spec.disabled_feature_gates, findings)
+
+
+def _once(words: list[str], field: str, noun: str, findings: Findings) -> None:
+    for index, word in enumerate(words):
+        if word in words[:index]:
+            findings.error(("spec", field, index), f"the {noun} is there twice", "remove one of them")
+
+
+def _spelled(gates: list[str], findings: Findings) -> None:
+    """A gate that no requirement needs may be named; one that is nearly such a gate would keep nothing from failing."""
+    known = load().feature_gates
+    for index, gate in enumerate(gates):
+        close = difflib.get_close_matches(gate, known, n=1, cutoff=_NEARLY)
+        if close and gate not in known:
+            fix = f"did you mean {close[0]}?"
+            findings.error(("spec", "disabledFeatureGates", index), "no requirement needs a gate of that name", fix)
 
 
 def _site(file: SiteFile, path: Path) -> Site:
@@ -71,5 +90,6 @@ def _site(file: SiteFile, path: Path) -> Site:
         guest=Guest(**spec.guest.model_dump()) if spec.guest else None,
         ports=tuple(spec.ports),
         secondary_network=spec.secondary_network or "",
+        disabled_feature_gates=tuple(spec.disabled_feature_gates),
         timeout_factor=spec.timeout_factor,
     )

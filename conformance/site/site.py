@@ -41,6 +41,7 @@ class Site:
     guest: Guest | None = None
     ports: tuple[int, ...] = ()
     secondary_network: str = ""
+    disabled_feature_gates: tuple[str, ...] = ()
     timeout_factor: float = 1.0
 
     def image(self, reference: str) -> str:

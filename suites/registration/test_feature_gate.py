@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import pytest
 
+from conformance.kube.registry import find_kubevirt, gate_enabled
 from conformance.plugin.run import Run
 from fixtures.candidates import bound_by
 from fixtures.refusals import assert_refused, expected, refusal_of
-from fixtures.settings import binding_plugins_gate_listed
+
+GATE = "NetworkBindingPlugins"
 
 
 @pytest.mark.requirement("REG-006")
@@ -27,7 +29,7 @@ def test_feature_gate_decides_where_it_has_to(run: Run, namespace: str) -> None:
     """
     needed = expected("gate off", run.versions.kubevirt)
     refusal = refusal_of(run.cluster, bound_by(run, namespace, "binding"))
-    if needed and not binding_plugins_gate_listed(run.cluster):
+    if needed and not gate_enabled(find_kubevirt(run.cluster), GATE):
         assert_refused(refusal, needed)
     else:
         assert refusal is None, f"it was refused: {refusal}"

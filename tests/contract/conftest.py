@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from conformance.model import SkipReason
 from tests.contract.backend import stream_backend
 from tests.contract.harness import DEFINITIONS, Api, Body, Sandbox, eventually, sandbox_server
+from tests.lacking import skip
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,7 +50,7 @@ def _server(request: pytest.FixtureRequest) -> Iterator[Sandbox | None]:
 def sandbox(_server: Sandbox | None) -> Sandbox:
     """The sandbox server; tests of what only it promises are skipped on another cluster."""
     if _server is None:
-        pytest.skip("a promise of the sandbox's own API server")
+        skip(SkipReason.OTHER_ENVIRONMENT, "a promise of the sandbox's own API server")
     return _server
 
 

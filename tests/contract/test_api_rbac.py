@@ -16,9 +16,11 @@ from typing import Any
 import pytest
 import urllib3
 
+from conformance.model import SkipReason
 from tests.contract.conftest import Widgets
 from tests.contract.harness import APPLY_PATCH, Answer, Api, Body, Sandbox, eventually
 from tests.contract.test_api_kubectl import KUBECTL
+from tests.lacking import skip
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 GROUP = "rbac.authorization.k8s.io"
@@ -421,7 +423,7 @@ def test_kubevirt_subresources_are_rights(account: Account, sandbox: Sandbox) ->
 def kubectl_as(account: Account, kubeconfig: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """kubectl with the account's token."""
     if KUBECTL is None:
-        pytest.skip("kubectl is not installed")
+        skip(SkipReason.ENVIRONMENT_LACKS, "kubectl is not installed")
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         line = [str(KUBECTL), f"--kubeconfig={kubeconfig}", f"--cache-dir={tmp_path}", f"--as={account.user}"]

@@ -58,6 +58,13 @@ class Workshop:
     def engine_says(self, **info: object) -> None:
         (self.state / "docker-info.json").write_text(json.dumps({**INFO, **info}), encoding="utf-8")
 
+    def podman_instead(self) -> None:
+        """Docker goes, Podman comes, as root."""
+        (self.path / "bin" / "docker").rename(self.path / "bin" / "podman")
+        host = {"memTotal": 16 * 1024**3, "cpus": 8, "cgroupVersion": "v2", "security": {"rootless": False}}
+        info = {"host": host, "store": {"graphRoot": "/"}, "version": {"Version": "5.6.0"}}
+        (self.state / "podman-info.json").write_text(json.dumps(info), encoding="utf-8")
+
     def write(self, path: str, text: str) -> Path:
         """A file of the machine."""
         target = self.machine.root / path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 
@@ -123,10 +122,8 @@ def test_a_full_disk_is_an_obstacle(workshop: Workshop) -> None:
 
 
 def test_podman_is_asked_where_docker_does_not_answer(workshop: Workshop) -> None:
-    shutil.copy(FAKES / "docker", workshop.path / "bin" / "podman")
-    host = {"memTotal": 16 * 1024**3, "cpus": 8, "cgroupVersion": "v2", "security": {"rootless": False}}
-    info = {"host": host, "store": {"graphRoot": "/"}, "version": {"Version": "5.6.0"}}
-    (workshop.state / "podman-info.json").write_text(json.dumps(info))
+    workshop.podman_instead()
+    shutil.copy(FAKES / "docker", workshop.path / "bin" / "docker")
     workshop.fail("docker info", "Cannot connect to the Docker daemon")
     found = findings(workshop)
     assert found["container engine"].detail == "podman 5.6.0"

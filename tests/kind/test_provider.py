@@ -233,7 +233,10 @@ def test_what_a_binding_brings_goes_into_the_nodes(workshop: Workshop, server: S
     up(kind, server)
     kind.load_artifacts(load_binding(BINDINGS / "managedtap.yaml"))
     name = "localhost/kubevirt-binding-conformance/node-dhcp:1"
-    assert f"kind load docker-image {name} --name binding-conformance" in workshop.calls()
+    save, load = workshop.calls()[-2:]
+    assert save.startswith("docker save --output ")
+    assert save.endswith(f"/image.tar {name}")
+    assert load == f"kind load image-archive {save.split()[3]} --name binding-conformance"
     text = (workshop.state / "Dockerfile").read_text()
     assert text.startswith("FROM docker.io/library/python:3.13-slim-bookworm@sha256:")
     assert text.endswith('COPY layer/ /\nENTRYPOINT ["/node-dhcp"]\n')
@@ -252,6 +255,42 @@ def test_what_a_binding_brings_goes_into_the_nodes(workshop: Workshop, server: S
     kind.down()
     assert workshop.calls()[-1].startswith("kind delete cluster --name binding-conformance")
     assert not kind.kubeconfig.exists()
+
+
+def test_on_podman_nothing_asks_for_docker(workshop: Workshop, server: Server) -> None:
+    workshop.podman_instead()
+    kind = provider(workshop)
+    assert "waiting for KubeVirt to be Available" in up(kind, server)
+    kind.load_artifacts(load_binding(BINDINGS / "managedtap.yaml"))
+    kind.export_logs(workshop.path / "logs")
+    kind.down()
+    calls = workshop.calls()
+    programs = {call.split(" ")[0] for call in calls}
+    assert programs == {"podman", "KIND_EXPERIMENTAL_PROVIDER=podman"}, "kind is told so each time it is called"
+    told = [call.removeprefix("KIND_EXPERIMENTAL_PROVIDER=podman kind ") for call in calls if " kind " in call]
+    assert [" ".join(call.split(" ")[:2]) for call in told] == [
+        "version",
+        "get clusters",
+        "create cluster",
+        "load image-archive",
+        "get nodes",
+        "load image-archive",
+        "export logs",
+        "delete cluster",
+    ]
+    assert "podman save --multi-image-archive --output" in "\n".join(calls)
+
+
+def test_on_podman_a_killed_runs_cluster_is_swept_by_podman(workshop: Workshop, server: Server) -> None:
+    workshop.podman_instead()
+    kind = provider(workshop, "engine=podman")
+    up(kind, server)
+    owner = kind.directory / "owner.json"
+    written = json.loads(owner.read_text())
+    assert written["engine"] == "podman"
+    owner.write_text(json.dumps({**written, "pid": 2**22 + 1}))  # no process has that number
+    assert sweep_clusters()
+    assert workshop.calls()[-1].startswith("KIND_EXPERIMENTAL_PROVIDER=podman kind delete cluster")
 
 
 def test_sweep_removes_the_cluster_of_a_killed_run_and_no_other(workshop: Workshop, server: Server) -> None:

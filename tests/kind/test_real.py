@@ -14,6 +14,7 @@ from conformance.kube.cluster import Cluster
 from conformance.kube.registry import find_kubevirt
 from conformance.model import SkipReason
 from tests.kind.conftest import ROOT
+from tests.lacking import skip
 
 OPTIONS = KindOptions(name="binding-conformance-test")
 
@@ -23,7 +24,7 @@ def test_a_real_cluster_comes_up_and_goes(tmp_path: Path) -> None:
     lacking = obstacles(preflight(OPTIONS))
     if lacking:
         reasons = "; ".join(f"{finding.name}: {finding.detail}" for finding in lacking)
-        pytest.skip(f"{SkipReason.ENVIRONMENT_LACKS.value}: {reasons}")
+        skip(SkipReason.ENVIRONMENT_LACKS, reasons)
     kind = KindProvider(OPTIONS, ROOT, tmp_path / "logs")
     kubeconfig = kind.up(print)
     try:

@@ -23,6 +23,12 @@ def hco_sandbox() -> Iterator[Path]:
     yield from _running(daemon.Options(state_dir=Path(f"/run/kbc-mh{os.getpid()}"), options={"hco": "true"}))
 
 
+@pytest.fixture(scope="session")
+def sticky_sandbox() -> Iterator[Path]:
+    """The same with a pod network on which a VM keeps its addresses."""
+    yield from _running(daemon.Options(state_dir=Path(f"/run/kbc-ms{os.getpid()}"), ip_provider="sticky"))
+
+
 def _running(options: daemon.Options) -> Iterator[Path]:
     with daemon.start(options, lambda _stage, _fraction: None) as running:
         yield running.state.path

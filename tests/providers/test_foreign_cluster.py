@@ -14,6 +14,7 @@ import yaml
 from conformance.access.accounts import account_kubeconfig
 from conformance.access.manifests import REGISTRAR, RUNNER
 from conformance.kube.manifest import Kind
+from tests.lacking import need_root
 from tests.providers.somebody import BINDINGS, RBAC, Somebody, changes, somebody
 
 TEAM = "team-a"
@@ -21,8 +22,7 @@ TEAM = "team-a"
 
 @pytest.fixture(scope="module")
 def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Somebody]:
-    if os.geteuid():
-        pytest.skip("the sandbox needs root")
+    need_root()
     with somebody(tmp_path_factory.mktemp("foreign")) as found:
         yield found
 

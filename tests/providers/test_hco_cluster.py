@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +11,7 @@ from conformance.kube.manifest import HYPERCONVERGED, dig
 from conformance.kube.registry import find_registry
 from conformance.kube.timeouts import Deadline
 from conformance.kube.wait import wait_until
+from tests.lacking import need_root
 from tests.providers.somebody import Somebody, changes, somebody
 
 L2_BRIDGE = {"domainAttachmentType": "managedTap", "migration": {}}
@@ -19,8 +19,7 @@ L2_BRIDGE = {"domainAttachmentType": "managedTap", "migration": {}}
 
 @pytest.fixture(scope="module")
 def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Somebody]:
-    if os.geteuid():
-        pytest.skip("the sandbox needs root")
+    need_root()
     with somebody(tmp_path_factory.mktemp("hco"), hco="true") as found:
         yield found
 

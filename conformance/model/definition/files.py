@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
+from conformance.model.binding import IpProvider
 from conformance.model.capability import DERIVED, PROMISES, Capability
 from conformance.model.corebinding import CoreBinding
 from conformance.model.registration import DOMAIN_ATTACHMENT_TYPES, DOWNWARD_API_VALUES, MIGRATION_METHODS
@@ -116,6 +117,9 @@ class FactsFile(_File):
     """Time after a live migration in which the guest has its new IPv6 address, if the address does not stay."""
     secondary_network: Annotated[str, Field(min_length=1)] | None = None
     """`namespace/name` of the NetworkAttachmentDefinition to test as a secondary network; capability `sec`."""
+    ip_provider: IpProvider | None = None
+    """What kind of pod network the binding is meant for: `routed`, where a VM that moves gets an address of its new
+    node, or `sticky`, which keeps its addresses. The sandbox has the one that is named, unless told otherwise."""
     unsupported: list[RequirementId] = []
     """Requirements whose behaviour the binding documents as unsupported, where the catalogue lets it opt out."""
     supports: list[RequirementId] = []

@@ -187,6 +187,7 @@ def _facts(file: FactsFile, findings: Findings) -> Facts:
         migration_outage_seconds=file.migration_outage_seconds,
         ipv6_settle_seconds=file.ipv6_settle_seconds,
         secondary_network=network,
+        ip_provider=file.ip_provider,
         unsupported=tuple(file.unsupported),
         supports=tuple(file.supports),
     )

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from conformance.sandbox.apiserver.errors import Cause, KubeObject, bad_request
-from conformance.sandbox.apiserver.quantities import parse_quantity
 from conformance.sandbox.apiserver.resources import ResourceKey
+from conformance.sandbox.quantities import parse_quantity
 
 NAMESPACES: ResourceKey = ("", "namespaces")
 PODS: ResourceKey = ("", "pods")

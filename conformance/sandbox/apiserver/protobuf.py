@@ -11,8 +11,8 @@ import base64
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from conformance.protowire import decode_fields, fields_of
 from conformance.sandbox.apiserver.errors import KubeObject
-from conformance.sandbox.protowire import decode_fields, fields_of
 
 MAGIC = b"k8s\x00"
 CONTENT_TYPE = "application/vnd.kubernetes.protobuf"

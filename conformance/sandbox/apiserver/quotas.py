@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from conformance.sandbox.apiserver.errors import KubeObject
 from conformance.sandbox.apiserver.kinds import PODS, QUOTAS
-from conformance.sandbox.apiserver.quantities import ONE, ZERO, Quantity, parse_quantity, total
 from conformance.sandbox.apiserver.resources import Resource
 from conformance.sandbox.apiserver.store import Store
+from conformance.sandbox.quantities import ONE, ZERO, Quantity, parse_quantity, total
 
 Amounts = dict[str, Quantity]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from conformance.sandbox.protowire import decode_fields, encode_fields, field, fields_of
+from conformance.protowire import decode_fields, encode_fields, field, fields_of
 
 REGISTRATION_SERVICE: Final = "v1beta1.Registration"
 REGISTER: Final = "Register"

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 _SANDBOX_RETRY_SECONDS: Final = 5.0
 _IMAGE_RETRY_SECONDS: Final = 2.0
 _RESTART_SECONDS: Final = 1.0
+# By this label of KubeVirt a network provider knows the pods of one VM.
+_MACHINE: Final = "vm.kubevirt.io/name"
 _NETWORK_STATUS: Final = "k8s.v1.cni.cncf.io/network-status"
 
 
@@ -145,7 +147,10 @@ class Kubelet:
     async def _set_up_network(self, pod: Object, running: RunningPod) -> bool:
         try:
             result = await self._network.setup(
-                running.ref, pod["metadata"].get("annotations") or {}, running.devices.ids
+                running.ref,
+                pod["metadata"].get("annotations") or {},
+                running.devices.ids,
+                (pod["metadata"].get("labels") or {}).get(_MACHINE, ""),
             )
         except PodNetworkError as error:
             self._devices.release(running.ref.uid)

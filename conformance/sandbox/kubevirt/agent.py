@@ -167,10 +167,13 @@ class NodeAgent:
         return sum(1 for name in names if (registered.get(name) or {}).get("sidecarImage"))
 
     async def report(self, vmi: Object, session: Session, *, running: bool = False) -> None:
-        """Write interfaces and conditions; the Running phase too on the first report after the start."""
-        domain = await session.launcher.interfaces()
+        """Write interfaces and conditions; the Running phase too on the first report after the start.
+
+        Nothing of a domain that has ended: the last report of it stays.
+        """
+        domain = await session.launcher.live_interfaces()
         registered, facts, cache = self.context.registered(), self.context.facts, session.cache
-        if cache is None:
+        if cache is None or domain is None:
             return
         agent = session.guest_agent.report
         pod = next((p for p in self.context.pods if p["metadata"]["uid"] == session.pod.ref.uid), None)

@@ -14,7 +14,7 @@ from pathlib import Path
 import grpc
 import grpc.aio
 
-from conformance.sandbox.launcher import hookapi
+from conformance.hooks import messages as hookapi
 from conformance.sandbox.launcher.errors import HookCollectError, HookDeadlineError, HookError
 from conformance.sandbox.launcher.unixsocket import short_address
 

@@ -169,6 +169,11 @@ class Launcher:
         """The domain's interfaces. Raises LibvirtError if there is no domain."""
         return links.interfaces_of(await self.domain_xml())
 
+    async def live_interfaces(self) -> list[DomainInterface] | None:
+        """The running domain's interfaces; None once it has ended. Raises LibvirtError if there is no domain."""
+        xml = await self.domain_xml()
+        return links.interfaces_of(xml) if links.is_live(xml) else None
+
     async def agent_connected(self) -> bool:
         """Whether a guest agent has opened its channel. Raises LibvirtError if there is no domain."""
         return guestagent.is_connected(await self.domain_xml())

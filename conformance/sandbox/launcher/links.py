@@ -31,6 +31,11 @@ def interfaces_of(domain_xml: str) -> list[DomainInterface]:
     return [_describe(element) for element in _elements(domain_xml)]
 
 
+def is_live(domain_xml: str) -> bool:
+    """Whether this describes a running domain. One that has ended keeps its definition, without libvirt's aliases."""
+    return parse_domain(domain_xml).get("id") is not None
+
+
 async def refresh_links(
     libvirt: Libvirt,
     domain: str,

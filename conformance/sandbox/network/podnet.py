@@ -13,10 +13,11 @@ import logging
 import secrets
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from conformance.sandbox.network import syscalls
+from conformance.sandbox.network.addresses import NoAddressLeftError
 from conformance.sandbox.network.cni import Cni, CniError, NetworkConf, RuntimeConf, load_conf
 from conformance.sandbox.network.multus import Delegate, DeviceIds, Lookup, Multus, MultusError, configuration_files
 from conformance.sandbox.network.node import CNI_CONFIGURATION, CNI_STATE, Node
@@ -27,6 +28,7 @@ from conformance.sandbox.network.status import (
     render_network_status,
     result_addresses,
 )
+from conformance.sandbox.network.sticky import StickyNetwork
 
 __all__ = [
     "PodEvent",
@@ -56,16 +58,19 @@ class _Sandbox:
 class PodNetwork:
     """CNI and Multus for one node."""
 
-    def __init__(self, node: Node, lookup: Lookup) -> None:
-        """`lookup` fetches a NetworkAttachmentDefinition by namespace and name, None if there is none."""
+    def __init__(self, node: Node, lookup: Lookup, shared: StickyNetwork | None = None) -> None:
+        """`lookup` fetches a NetworkAttachmentDefinition by namespace and name, None if there is none; `shared` lends
+        the addresses of the default network where its plugin does not.
+        """
         self.node = node
         self.cni = Cni(node)
-        self._lookup = lookup
+        self._lookup, self._shared = lookup, shared
 
     async def setup(
-        self, pod: PodRef, annotations: Mapping[str, str], devices: DeviceIds | None = None
+        self, pod: PodRef, annotations: Mapping[str, str], devices: DeviceIds | None = None, machine: str = ""
     ) -> PodNetworkResult:
         """Create the pod's network namespace and attach every network its annotations name, with the pod's `devices`.
+        `machine` is the name of the VM that the pod is for, or "".
 
         Raises PodNetworkError with the event texts of a real node; everything is undone then, the namespace too.
         """
@@ -77,6 +82,7 @@ class PodNetwork:
             sandbox = await self._resolve(
                 sandbox, annotations, default, Multus(self.node, self._lookup, log, devices or {})
             )
+            sandbox = await self._lend(sandbox, default, machine)
             self._remember(sandbox)
             return await self._attach(sandbox, log)
         except BaseException:
@@ -93,7 +99,7 @@ class PodNetwork:
             errors = await self._detach(sandbox, len(sandbox.delegates) - 1)
             if errors:
                 raise PodNetworkError("FailedKillPod", _kill_message(sandbox, errors))
-            self._forget(sandbox)
+            await self._forget(sandbox)
 
     async def check(self, pod: PodRef) -> None:
         """Run CNI CHECK of every network of the pod, in order. Raises CniError with the plugin's text."""
@@ -119,6 +125,18 @@ class PodNetwork:
             text = f"Multus: [{pod.namespace}/{pod.name}/{pod.uid}]: error loading k8s delegates k8s args: {error}"
             raise _create_error(sandbox, f"{_META_PLUGIN} failed (add): {text}", multus.log) from error
         return _Sandbox(sandbox.id, sandbox.netns, pod, tuple(delegates))
+
+    async def _lend(self, sandbox: _Sandbox, default: NetworkConf, machine: str) -> _Sandbox:
+        """The address of the default network, where the cluster lends it."""
+        first = sandbox.delegates[0]
+        if self._shared is None or first.conf is not default:
+            return sandbox
+        try:
+            address = await self._shared.lend(self.node, sandbox.pod, machine)
+        except NoAddressLeftError as error:
+            raise _create_error(sandbox, str(error)) from error
+        given = replace(first, ips=address.interfaces, mac=address.mac)
+        return replace(sandbox, delegates=(given, *sandbox.delegates[1:]))
 
     async def _attach(self, sandbox: _Sandbox, log: EventLog) -> PodNetworkResult:
         statuses: list[Json] = []
@@ -162,7 +180,7 @@ class PodNetwork:
     async def _discard(self, sandbox: _Sandbox) -> None:
         # A failed ADD has been followed by its DELs; a cancelled one has not, and a second DEL does no harm.
         await self._detach(sandbox, len(sandbox.delegates) - 1)
-        self._forget(sandbox)
+        await self._forget(sandbox)
 
     def _has_link(self, netns: str, ifname: str) -> bool:
         def look() -> bool:
@@ -198,14 +216,20 @@ class PodNetwork:
                     found.append(_Sandbox(file.name, document["netns"], PodRef(*document["pod"]), delegates))
         return found
 
-    def _forget(self, sandbox: _Sandbox) -> None:
+    async def _forget(self, sandbox: _Sandbox) -> None:
+        if self._shared is not None:
+            await self._shared.take_back(sandbox.pod)
         self.node.delete_netns(sandbox.netns)
         (self._scratch() / sandbox.id).unlink(missing_ok=True)
 
 
-def write_default_network(node: Node, name: str = "podnet") -> None:
-    """Give the node its default network: the real `bridge` and `host-local` plugins, both address families, routed."""
+def write_default_network(node: Node, name: str = "podnet", *, lent: bool = False) -> None:
+    """Give the node its default network: the real `bridge` plugin, both address families. The node's own `host-local`
+    gives the addresses, or, where they are `lent` by the cluster, the plugin `static` passes them on.
+    """
+    routes = [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]
     ranges = [[{"subnet": node.pod_cidr}], [{"subnet": node.pod_cidr6}]]
+    own = {"type": "host-local", "ranges": ranges, "routes": routes}
     plugin = {
         "type": "bridge",
         "bridge": "cni0",
@@ -213,7 +237,7 @@ def write_default_network(node: Node, name: str = "podnet") -> None:
         "ipMasq": False,
         "hairpinMode": True,
         "mtu": node.mtu,
-        "ipam": {"type": "host-local", "ranges": ranges, "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]},
+        "ipam": {"type": "static", "routes": routes} if lent else own,
     }
     document = {"cniVersion": "1.0.0", "name": name, "plugins": [plugin]}
     file = node.path(CNI_CONFIGURATION) / f"10-{name}.conflist"

@@ -12,13 +12,18 @@ import sys
 from pathlib import Path
 
 STATE = Path(os.environ["FAKE_KIND"])
+ENGINE = os.environ.get("KIND_EXPERIMENTAL_PROVIDER", "docker")
 
 
 def begin(program: str) -> list[str]:
-    """Note the call; end as told to, if it is one that shall fail. The arguments."""
+    """Note the call; end as told to, if it is one that shall fail. The arguments.
+
+    A call of kind is noted with the engine that it is told to use, where that is not Docker.
+    """
     arguments = sys.argv[1:]
     with (STATE / "calls").open("a", encoding="utf-8") as calls:
-        calls.write(shlex.join([program, *arguments]).replace("\n", "; ") + "\n")
+        engine = f"KIND_EXPERIMENTAL_PROVIDER={ENGINE} " if program == "kind" and ENGINE != "docker" else ""
+        calls.write(engine + shlex.join([program, *arguments]).replace("\n", "; ") + "\n")
     words = [program, *[word for word in arguments if not word.startswith("-")]]
     for count in range(min(len(words), 4), 0, -1):
         told = STATE / "fail" / "-".join(words[:count]).replace("/", "_")

@@ -17,6 +17,7 @@ from conformance.kube.timeouts import Deadline
 from conformance.sandbox import daemon
 from conformance.traffic.pod import CONTAINER, ClientPod, client_pod_manifest
 from fixtures.images import client_image
+from tests.lacking import need_root
 
 NAMESPACE_NAME = "shop"
 POD_MTU = 1400
@@ -25,8 +26,7 @@ Run = Callable[..., Any]
 
 @pytest.fixture(scope="package")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    if os.geteuid():
-        pytest.skip("the sandbox needs root")
+    need_root()
     options = daemon.Options(
         state_dir=Path(f"/run/kbc-c{os.getpid()}"), nodes=("node-1", "node-2", "node-3"), mtu=POD_MTU
     )

@@ -15,6 +15,7 @@ from conformance.kube.registration import Registration
 from conformance.kube.timeouts import Deadline
 from conformance.kube.vmi import NicSpec, VmiSpec
 from conformance.sandbox import daemon
+from tests.lacking import need_root
 
 SECONDS = 90.0
 DISK = "quay.io/kubevirt/fedora-with-test-tooling-container-disk:v1.6.0"
@@ -22,8 +23,7 @@ DISK = "quay.io/kubevirt/fedora-with-test-tooling-container-disk:v1.6.0"
 
 @pytest.fixture(scope="package")
 def sandbox() -> Iterator[daemon.RunningSandbox]:
-    if os.geteuid():
-        pytest.skip("the sandbox needs root")
+    need_root()
     options = daemon.Options(state_dir=Path(f"/run/kbc-k{os.getpid()}"))
     with daemon.start(options, lambda _stage, _fraction: None) as running:
         yield running

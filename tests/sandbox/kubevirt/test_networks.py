@@ -22,6 +22,7 @@ from conformance.kube.wait import wait_for
 from conformance.model import CoreBinding, load_binding
 from conformance.sandbox import daemon
 from fixtures.images import LOCK
+from tests.lacking import need_root
 
 SECONDS = 90.0
 DISK = "quay.io/kubevirt/fedora-with-test-tooling-container-disk:v1.6.0"
@@ -93,8 +94,7 @@ def nad(name: str, config: str) -> Manifest:
 @pytest.fixture(scope="module")
 def networks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A sandbox with macvtap deployed and managedTap registered."""
-    if os.geteuid():
-        pytest.skip("the sandbox needs root")
+    need_root()
     state = Path(f"/run/kbc-s{os.getpid()}")
     with daemon.start(daemon.Options(state_dir=state), lambda _stage, _fraction: None) as running:
         connected = Cluster.connect(running.kubeconfig, cache_file=tmp_path_factory.mktemp("api") / "discovery")

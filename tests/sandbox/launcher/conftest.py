@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from conformance.model import SkipReason
 from conformance.sandbox.guests import GuestImage, ensure_guest
+from tests.lacking import need_root, skip
 from tests.sandbox.launcher.bench import Bench
 
 
@@ -18,13 +20,12 @@ def _cache() -> Path:
 @pytest.fixture(scope="session")
 def node_root() -> Path:
     """A node root: the newest in the cache, or the one BINDING_CONFORMANCE_NODE_ROOT names."""
-    if os.geteuid() != 0:
-        pytest.skip("namespaces and taps need root")
+    need_root()
     if named := os.environ.get("BINDING_CONFORMANCE_NODE_ROOT"):
         return Path(named)
     roots = sorted((_cache() / "roots").glob("[0-9a-f]*/"), key=lambda path: path.stat().st_mtime)
     if not roots:
-        pytest.skip("no node root in the cache: run `binding-conformance up` once")
+        skip(SkipReason.ENVIRONMENT_LACKS, "no node root in the cache: run `binding-conformance up` once")
     return roots[-1]
 
 

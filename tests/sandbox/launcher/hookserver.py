@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 import grpc.aio
 
-from conformance.sandbox.launcher import hookapi
+from conformance.hooks import messages as hookapi
 from conformance.sandbox.launcher.unixsocket import short_address
 
 VERSIONS = ("v1alpha1", "v1alpha2", "v1alpha3")

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import pytest
 
+from conformance.hooks.messages import CloudInitCall
 from conformance.sandbox.launcher.errors import HookCollectError, HookDeadlineError, HookError
-from conformance.sandbox.launcher.hookapi import CloudInitCall
 from conformance.sandbox.launcher.hooks import HookManager
 from tests.sandbox.launcher.hookserver import HookServer
 

@@ -1,6 +1,5 @@
 """Real sandboxes for the tests of nodes, pods, containers and the process life cycle. They need root."""
 
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,6 +11,7 @@ import pytest
 from conformance.sandbox.daemon import Options, RunningSandbox, start
 from conformance.sandbox.roots import ensure_node_root
 from conformance.sandbox.state import StateDir, default_cache_dir, default_state_dir
+from tests.lacking import need_root
 from tests.sandbox.node.inside import Observed, observe
 
 Observe = Callable[[str], Observed]
@@ -25,8 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def node_root() -> Path:
     """The cached node root, built when it is missing."""
-    if os.geteuid() != 0:
-        pytest.skip("the sandbox needs root")
+    need_root()
     return ensure_node_root(default_cache_dir(), lambda _stage, _fraction: None)
 
 

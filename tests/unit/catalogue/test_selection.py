@@ -129,6 +129,32 @@ def test_an_operator_is_needed_for_its_requirement() -> None:
 
 
 @pytest.mark.parametrize(
+    ("version", "gate", "id_", "off"),
+    [
+        ("v1.3.1", "HotplugNICs", "HP-003", True),
+        ("v1.4.0", "HotplugNICs", "HP-003", False),
+        ("v1.8.2", "LiveUpdateNADRef", "HP-004", True),
+        ("v1.9.0", "LiveUpdateNADRef", "HP-004", False),
+        ("v1.10.0", "CPUManager", "POD-005", True),
+        ("v1.9.0", "VSOCK", "POD-005", False),
+    ],
+)
+def test_a_gate_that_is_kept_off_is_a_typed_skip_until_it_is_always_on(
+    version: str, gate: str, id_: str, off: bool
+) -> None:
+    demo = binding({**SIDECAR, "migration": {}}, "pod", "sec", "mig")
+    assert selected(catalogue.select(demo, version), id_).applicable
+
+    item = selected(catalogue.select(demo, version, disabled_gates={gate: "lab.yaml"}), id_)
+
+    assert item.applicable != off
+    if off:
+        wanted = f"needs the feature gate {gate}, which the site file lab.yaml names as kept off"
+        assert item.obstacle == Skip(SkipReason.GATE_DISABLED, wanted)
+        assert item.outcome().unproven, "it counts as not decided: a site file certifies nothing"
+
+
+@pytest.mark.parametrize(
     ("profile", "inside", "outside"),
     [
         ("all", ["REG-001", "MIG-003"], []),

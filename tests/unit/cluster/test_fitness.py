@@ -14,9 +14,11 @@ from conformance.kube.cluster import Listing
 from conformance.kube.manifest import KUBEVIRT, NAD, NODE, VMI, Kind, Manifest
 from conformance.kube.registry import Registry
 from conformance.model import Binding, load_binding
+from conformance.site import Site
 from tests.unit.kube.apiserver import kubevirt_manifest
 
 REF = KUBEVIRT.ref("kubevirt", "kubevirt")
+NOWHERE = Site()
 
 
 class Described:
@@ -49,6 +51,7 @@ def complaint(
     phase: str = "Deployed",
     served: tuple[Kind, ...] = (VMI, NAD),
     nodes: tuple[str, ...] = ("n1", "n2"),
+    site: Site = NOWHERE,
     **developer: Any,
 ) -> str:
     kubevirt = copy.deepcopy(kubevirt_manifest())
@@ -56,7 +59,7 @@ def complaint(
     kubevirt["spec"]["configuration"]["developerConfiguration"] = developer
     cluster: Any = Described(kubevirt, set(served))
     try:
-        require_fit(cluster, Registry(REF, REF), binding, nodes)
+        require_fit(cluster, Registry(REF, REF), binding, nodes, site)
     except ProviderError as error:
         return str(error)
     return ""
@@ -98,6 +101,15 @@ def test_what_does_not_fit_is_named_with_its_fix(binding: Binding, unfit: dict[s
 
 def test_every_reason_is_said(binding: Binding) -> None:
     assert complaint(binding, phase="Deleting", served=(), nodes=()).count("fix: ") == 4
+
+
+def test_a_site_file_cannot_call_off_what_is_on(binding: Binding) -> None:
+    site = Site(disabled_feature_gates=("HotplugNICs", "CPUManager"))
+    assert complaint(binding, site=site) == ""
+    assert complaint(binding, site=site, featureGates=["CPUManager"], disabledFeatureGates=["CPUManager"]) == ""
+    lines = complaint(binding, site=site, featureGates=["CPUManager"]).splitlines()
+    assert "gate CPUManager is kept off, and KubeVirt kubevirt/kubevirt lists it as on" in lines[1]
+    assert lines[2] == "    fix: remove it from spec.disabledFeatureGates of the site file"
 
 
 def node(name: str, *, ready: str = "True", unschedulable: bool = False, **labels: str) -> Manifest:

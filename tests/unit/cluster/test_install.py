@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,10 @@ from conformance.cluster.provider import ProviderError
 from conformance.cluster.rundir import RUN_LABEL, RunDirectory, all_runs, is_alive, start_time
 from conformance.kube.cluster import Cluster
 from conformance.kube.ledger import Ledger
-from conformance.kube.manifest import CONFIG_MAP, DAEMON_SET, KUBEVIRT
+from conformance.kube.manifest import CONFIG_MAP, DAEMON_SET, KUBEVIRT, Manifest, dig
 from conformance.kube.registration import Registration
 from conformance.kube.timeouts import Timeouts
+from conformance.kube.wait import wait_gone
 from conformance.model import Binding, load_binding
 from tests.unit.kube.apiserver import Server, set_status
 
@@ -57,9 +59,20 @@ def binding(tmp_path: Path) -> Binding:
     return load_binding(tmp_path / "definition.yaml")
 
 
-def installation(cluster: Cluster, server: Server, binding: Binding, factor: float = 1.0) -> Installation:
+SETTINGS = CONFIG_MAP.ref("settings", "default")
+AGENT = DAEMON_SET.ref("agent", "default")
+
+
+def installation(
+    cluster: Cluster,
+    server: Server,
+    binding: Binding,
+    factor: float = 1.0,
+    run_id: str = "0a0b0c0d",
+    registered: bool = False,
+) -> Installation:
     provider = KubeconfigProvider(server.kubeconfig)
-    return Installation(cluster, provider, binding, "0a0b0c0d", Timeouts().scaled(factor))
+    return Installation(cluster, provider, binding, run_id, Timeouts().scaled(factor), registered=registered)
 
 
 def test_manifests_then_readiness_then_registration_and_all_undone(
@@ -98,6 +111,67 @@ def test_a_daemon_set_that_never_gets_ready_names_its_pods(
         installation(cluster, server, binding, 0.005).install(lambda _: None)
     undo(lambda _: cluster, ledger, Timeouts())
     assert Registration(cluster, "installed").current() is None
+
+
+@pytest.fixture
+def administrator(server: Server) -> Iterator[Cluster]:
+    """Somebody who makes things that no run takes away."""
+    connected = server.cluster()
+    yield connected
+    for ref in (AGENT, SETTINGS):
+        connected.delete(ref)
+        wait_gone(connected, ref, Timeouts().deletion.start())
+    connected.close()
+
+
+def applied(by: Cluster, binding: Binding, *, data: dict[str, str] | None = None, run: str = "") -> None:
+    """The definition's manifests, applied by somebody else, and their pods ready."""
+    for manifest in binding.manifests:
+        made: Manifest = {
+            **manifest,
+            "metadata": {**dig(manifest, "metadata"), "labels": {RUN_LABEL: run} if run else {}},
+        }
+        by.apply({**made, "data": data} if data and "data" in made else made)
+    ready = {"desiredNumberScheduled": 2, "numberReady": 2, "observedGeneration": 1}
+    set_status(by, AGENT, ready)
+
+
+def test_runs_at_the_same_time_share_what_was_there_before_them(
+    cluster: Cluster, administrator: Cluster, server: Server, binding: Binding, ledger: Ledger, tmp_path: Path
+) -> None:
+    applied(administrator, binding)
+    first, second = Ledger(tmp_path / "first"), Ledger(tmp_path / "second")
+    with Registration(cluster, "installed").applied({"domainAttachmentType": "tap"}):
+        for run_id, own in (("00000001", first), ("00000002", second)):
+            connected = server.cluster(own)
+            run = installation(connected, server, binding, run_id=run_id, registered=True)
+            run.install(lambda _: None)
+            run.register(connected, lambda _: None)
+            connected.close()
+        undo(lambda _: cluster, first, Timeouts())
+        assert cluster.find(AGENT)
+        assert cluster.find(SETTINGS)
+        assert Registration(cluster, "installed").current()
+        assert not second.open_records(), "nor is there anything for the second to take away"
+
+
+def test_what_another_run_has_made_is_refused_though_it_is_the_same(
+    cluster: Cluster, administrator: Cluster, server: Server, binding: Binding
+) -> None:
+    applied(administrator, binding, run="00000001")
+    with pytest.raises(InstallationFailed) as refused:
+        installation(cluster, server, binding, run_id="00000002", registered=True).install(lambda _: None)
+    assert "ConfigMap default/settings belongs to run 00000001, which removes it at its end" in str(refused.value)
+    assert f"apply the manifests of {binding.source} beforehand" in str(refused.value)
+
+
+def test_what_somebody_has_otherwise_is_refused_and_stays(
+    cluster: Cluster, administrator: Cluster, server: Server, binding: Binding
+) -> None:
+    applied(administrator, binding, data={"a": "c"})
+    with pytest.raises(InstallationFailed, match=r"ConfigMap default/settings is there already, .* differs .* data\.a"):
+        installation(cluster, server, binding).install(lambda _: None)
+    assert cluster.get(SETTINGS)["data"] == {"a": "c"}
 
 
 def test_a_cluster_without_a_ready_kubevirt_is_refused_in_words(tmp_path: Path) -> None:

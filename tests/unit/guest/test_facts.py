@@ -9,6 +9,8 @@ import pytest
 
 from conformance.guest.carrier import parse_carrier
 from conformance.guest.facts import FACTS_SCRIPT, FactsUnreadable, Route, parse_facts
+from conformance.model import SkipReason
+from tests.lacking import skip
 from tests.unit.guest.local_shell import LocalShell
 
 SHELLS = [["dash", "-c"], ["bash", "-c"], ["busybox", "sh", "-c"]]
@@ -27,7 +29,7 @@ ip route add unreachable 198.51.100.0/24
 @pytest.mark.parametrize("shell", SHELLS, ids=["dash", "bash", "busybox"])
 def test_the_script_reads_a_real_interface(shell: list[str]) -> None:
     if shutil.which(shell[0]) is None:
-        pytest.skip(f"no {shell[0]}")
+        skip(SkipReason.ENVIRONMENT_LACKS, f"no {shell[0]}")
     set_up = ("sh", "-ec", SET_UP + 'exec "$@"', "sh")
     isolated = LocalShell("unshare", "--net", "--mount", "--propagation", "private", *set_up, *shell)
     result = isolated.run(FACTS_SCRIPT, check=True)

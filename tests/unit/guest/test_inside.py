@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,11 +15,14 @@ import pytest
 from conformance.guest.carrier import CarrierWatch
 from conformance.guest.dhcp import DhcpClient
 from conformance.guest.echo import GuestClient, GuestEcho, tool_of
-from conformance.guest.root import as_root
+from conformance.guest.root import Background, as_root
 from conformance.guest.shell import GuestLacks
 from conformance.kube.timeouts import Deadline
 from conformance.kube.wait import wait_until
+from conformance.model import SkipReason
+from tests.lacking import skip
 from tests.unit.guest.local_shell import LocalShell
+from tests.unit.plugins.namespaces import Namespace
 
 
 @pytest.fixture
@@ -85,13 +89,19 @@ def test_dhcpcd_is_found_and_none_is_said_plainly(guest: LocalShell, tmp_path: P
     assert DhcpClient.detect(guest, "eth0") == DhcpClient("dhcpcd", "eth0")
 
 
+def socket_in(shell: LocalShell, port: int) -> socket.socket:
+    """A connection to a port of the shell's network namespace."""
+    inside = Namespace(int(shell.argv[shell.argv.index("-t") + 1]))
+    return inside.inside(lambda: socket.create_connection(("127.0.0.1", port), timeout=30))
+
+
 @pytest.fixture(params=["python3", "socat", "nc"])
 def limited(request: pytest.FixtureRequest, guest: LocalShell, tmp_path: Path) -> LocalShell:
     """The guest with only one of the tools on its PATH, besides the usual ones."""
     tool = request.param
     found = {"python3": sys.executable, "nc": shutil.which("busybox")}.get(tool, shutil.which(tool))
     if found is None:
-        pytest.skip(f"no {tool} here")
+        skip(SkipReason.ENVIRONMENT_LACKS, f"no {tool} here")
     for program in (
         "sh",
         "cat",
@@ -124,6 +134,23 @@ def test_echo_with_whatever_tool_there_is(limited: LocalShell) -> None:
     assert not client.tcp_connect("127.0.0.1", 777, timeout=2).ok
 
 
+def test_an_echo_server_takes_a_second_connection_while_the_first_is_open(limited: LocalShell) -> None:
+    """A server that stops listening between connections would refuse some on a busy machine."""
+    with GuestEcho(limited, "tcp", 777), socket_in(limited, 777) as first, socket_in(limited, 777) as second:
+        for connection in (second, first):
+            connection.sendall(b"hello")
+            assert connection.recv(5) == b"hello"
+
+
+def test_what_restarts_its_children_ends_with_them(guest: LocalShell) -> None:
+    script = "while :; do sleep 777 & first=$!; for i in $(seq 200); do sleep 777 & done; wait $first; done"
+    background = Background(guest, script)
+    count = "cat /proc/[0-9]*/cmdline | tr '\\0' '\\n' | grep -cx 777"
+    wait_until("all children", lambda: int(guest.run(count).stdout) == 201, Deadline.patience(30))
+    background.stop()
+    wait_until("no child is left", lambda: int(guest.run(count).stdout) == 0, Deadline.patience(10))
+
+
 def test_udp_echo_where_the_tool_can(limited: LocalShell) -> None:
     if tool_of(limited) == "nc":
         with pytest.raises(GuestLacks, match="udp server needs python3 or socat, it has nc"):
@@ -137,5 +164,5 @@ def test_udp_echo_where_the_tool_can(limited: LocalShell) -> None:
 
 def test_as_root_needs_no_sudo_for_root() -> None:
     if os.geteuid():
-        pytest.skip("root only")
+        skip(SkipReason.ENVIRONMENT_LACKS, "root only")
     assert LocalShell().run(as_root('echo "it\'s" $(id -u)')).stdout == "it's 0\n"

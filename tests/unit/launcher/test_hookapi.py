@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conformance.sandbox.launcher.hookapi import CloudInitCall, DomainCall, HookPoint, Info
-from conformance.sandbox.protowire import decode_fields
+from conformance.hooks.messages import CloudInitCall, DomainCall, HookPoint, Info
+from conformance.protowire import decode_fields
 
 # name "passt", hookPoints {OnDefineDomain, priority 1}, versions v1alpha2, written by hand from the field numbers.
 _INFO = b"\x0a\x05passt" + b"\x1a\x12" + b"\x0a\x0eOnDefineDomain" + b"\x10\x01" + b"\x22\x08v1alpha2"

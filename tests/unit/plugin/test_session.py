@@ -207,12 +207,12 @@ def test_an_interrupted_run_cleans_up_and_reports(project: Project, number: sign
     process = subprocess.Popen(
         project.command(), stdout=subprocess.PIPE, text=True, env=project.environment, start_new_session=True
     )
-    until = time.monotonic() + 60
+    until = time.monotonic() + 180
     while not (project.path / "there").exists():
         assert time.monotonic() < until
         time.sleep(0.1)
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     assert process.returncode in (1, 3)
     report = read_report(project.report / "report.yaml")
     last = next(entry.outcome for entry in report.entries if entry.id == "LIFE-001")

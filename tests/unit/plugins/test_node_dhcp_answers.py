@@ -29,7 +29,7 @@ CLIENT, OTHER = bytes.fromhex("020000000002"), bytes.fromhex("020000000003")
 ADDRESS, GATEWAY = IPv4Address("10.244.1.5"), IPv4Address("10.244.1.1")
 ELSEWHERE = IPv4Address("10.244.2.9")
 DNS = IPv4Address("10.96.0.10")
-POD = Pod("c1", "ns", "virt-launcher-vm", "veth1", "cni0", IPv4Interface("10.244.1.5/24"), GATEWAY)
+POD = Pod("c1", "ns", "virt-launcher-my-vm-x7k2p", "veth1", "cni0", IPv4Interface("10.244.1.5/24"), GATEWAY)
 NETWORK = Network((DNS,), ("{namespace}.svc.cluster.local", "cluster.local"), {}, 3600)
 
 
@@ -69,6 +69,7 @@ def test_an_acknowledgement_carries_the_network() -> None:
         packets.ROUTER: GATEWAY.packed,
         packets.NAMESERVERS: DNS.packed,
         packets.DOMAIN_SEARCH: packets.domain_search(("ns.svc.cluster.local", "cluster.local")),
+        packets.HOST_NAME: b"my-vm",
         packets.INTERFACE_MTU: struct.pack("!H", 1450),
         packets.LEASE_TIME: struct.pack("!I", 3600),
         packets.RENEWAL_TIME: struct.pack("!I", 1800),
@@ -151,6 +152,14 @@ def test_fault_mtu_1400() -> None:
     assert ask(server(answers.MTU_1400), request(DISCOVER)).options[packets.INTERFACE_MTU] == struct.pack("!H", 1400)
 
 
+def test_fault_pod_host_name() -> None:
+    assert ask(server(answers.POD_HOST_NAME), request(DISCOVER)).options[packets.HOST_NAME] == POD.name.encode()
+
+
+def test_another_pod_is_called_by_its_own_name() -> None:
+    assert answers.host_name("dhcp-client-0") == "dhcp-client-0"
+
+
 @pytest.mark.parametrize("again", [request(REQUEST, current=ADDRESS), request(RELEASE, current=ADDRESS)])
 def test_fault_once_only_ends_with_a_renewal_or_a_release(again: Message) -> None:
     serving = server(answers.ONCE_ONLY)
@@ -185,7 +194,7 @@ def cache(directory: Path, **changes: object) -> Path:
         ],
         **changes,
     }
-    arguments = [["IgnoreUnknown", "1"], ["K8S_POD_NAMESPACE", "ns"], ["K8S_POD_NAME", "virt-launcher-vm"]]
+    arguments = [["IgnoreUnknown", "1"], ["K8S_POD_NAMESPACE", "ns"], ["K8S_POD_NAME", POD.name]]
     entry = {"kind": "cniCacheV1", "containerId": "c1", "ifName": "eth0", "cniArgs": arguments, "result": result}
     results = directory / "results"
     results.mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from conformance.protowire import field, varint_field
 from conformance.sandbox.kubernetes.deviceapi import (
     Allocation,
     DeviceMount,
@@ -11,7 +12,6 @@ from conformance.sandbox.kubernetes.deviceapi import (
     decode_allocation,
     healthy_devices,
 )
-from conformance.sandbox.protowire import field, varint_field
 from fixtures.plugins.macvtap_cni.opt.macvtap_cni import messages
 
 

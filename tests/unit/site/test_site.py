@@ -43,6 +43,7 @@ def test_every_fact(tmp_path: Path) -> None:
   guest: {image: "registry.lab:5000/fedora:1", user: fedora, password: fedora, memory: 1Gi}
   ports: [8080]
   secondaryNetwork: default/vlan-7
+  disabledFeatureGates: [VSOCK, CPUManager]
   timeoutFactor: 2.5
 """,
     )
@@ -58,6 +59,7 @@ def test_every_fact(tmp_path: Path) -> None:
         guest=Guest("registry.lab:5000/fedora:1", "fedora", "fedora", "1Gi"),
         ports=(8080,),
         secondary_network="default/vlan-7",
+        disabled_feature_gates=("VSOCK", "CPUManager"),
         timeout_factor=2.5,
     )
 
@@ -81,7 +83,11 @@ def test_images_by_the_longest_mirror() -> None:
         ("  bindingManifests: applied", "spec.bindingManifests", '"applied"', "write apply, installed"),
         ("  access: {registrar: missing}", "spec.access.registrar", '"missing"', "name a kubeconfig file"),
         ("  namespaces: [a, a]", "spec.namespaces[1]", '"a"', "remove one of them"),
+        ("  proxy: {url: 'socks5://a:1'}", "spec.proxy.url", '"socks5://a:1"', "write something that matches"),
         ("  proxy: {url: proxy.lab}", "spec.proxy.url", '"proxy.lab"', "write something that matches"),
+        ("  disabledFeatureGates: [A, A]", "spec.disabledFeatureGates[1]", '"A"', "remove one of them"),
+        ("  disabledFeatureGates: [cpu]", "spec.disabledFeatureGates[0]", '"cpu"', "write something that matches"),
+        ("  disabledFeatureGates: [HotplugNIC]", "spec.disabledFeatureGates[0]", '"HotplugNIC"', "mean HotplugNICs?"),
         ("  secondaryNetwork: vlan", "spec.secondaryNetwork", '"vlan"', "write something that matches"),
     ],
 )
@@ -89,6 +95,11 @@ def test_mistakes_name_field_value_and_fix(tmp_path: Path, spec: str, field: str
     found = problems(write(tmp_path, spec))
     assert [(f, v) for f, v, _ in found] == [(field, value)]
     assert fix in found[0][2]
+
+
+def test_a_gate_of_another_name_is_nobodys_slip(tmp_path: Path) -> None:
+    gates = ("VMLiveUpdateFeatures", "HotplugVolumes", "LiveUpdateNADRef", "PasstBinding")
+    assert load_site(write(tmp_path, f"  disabledFeatureGates: [{', '.join(gates)}]")).disabled_feature_gates == gates
 
 
 def test_a_runner_needs_namespaces(tmp_path: Path) -> None:

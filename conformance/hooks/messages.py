@@ -6,7 +6,7 @@ other where they overlap).
 
 from dataclasses import dataclass
 
-from conformance.sandbox.protowire import decode_fields, encode_fields, field, fields_of, varint_field
+from conformance.protowire import decode_fields, encode_fields, field, fields_of, varint_field
 
 INFO_METHOD = "/kubevirt.hooks.info.Info/Info"
 SUPPORTED_VERSIONS = ("v1alpha3", "v1alpha2", "v1alpha1")

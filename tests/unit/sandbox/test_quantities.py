@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.sandbox.apiserver.quantities import ZERO, parse_quantity, total
+from conformance.sandbox.quantities import ZERO, parse_quantity, total
 
 
 @pytest.mark.parametrize(

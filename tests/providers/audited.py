@@ -1,0 +1,70 @@
+"""The rights that a run used, read from the audit log of its API server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from conformance.access.manifests import REGISTRAR, RUNNER
+from conformance.access.rights import load_rights
+
+_CONNECTIONS = ("exec", "attach", "portforward")
+
+
+class Used(NamedTuple):
+    """One verb on one resource, and whose right it is: the registrar's or the runner's."""
+
+    account: str
+    group: str
+    resource: str
+    verb: str
+
+    def __str__(self) -> str:
+        what = f"{self.resource}.{self.group}" if self.group else self.resource
+        return f"{self.account}: {self.verb} {what}"
+
+
+def used_rights(log: Path) -> set[Used]:
+    """What the two accounts of every run in the log asked for and were not refused."""
+    with log.open(encoding="utf-8") as lines:
+        return {used for line in lines for used in _used(json.loads(line))}
+
+
+def _used(event: dict[str, Any]) -> Iterator[Used]:
+    name = event["user"]["username"].rpartition(":")[2]
+    account = {REGISTRAR: "registrar", RUNNER: "runner"}.get(name)
+    ref = event.get("objectRef", {})
+    if account is None or ref.get("apiGroup") == "authorization.k8s.io" or event["responseStatus"]["code"] == 403:
+        return
+    resource = "/".join(filter(None, (ref["resource"], ref.get("subresource"))))
+    used = Used(account, ref.get("apiGroup", ""), resource, event["verb"])
+    yield used
+    # what the API server asks for besides the verb of the request
+    connection = (used.group, ref["resource"]) == ("", "pods") and ref.get("subresource") in _CONNECTIONS
+    applied = used.verb == "patch" and event["responseStatus"]["code"] == 201
+    if (connection and used.verb == "get") or applied:
+        yield used._replace(verb="create")
+
+
+def granted_rights() -> set[Used]:
+    """What `binding-conformance access` gives (with node access), where KubeVirt's CR belongs to nobody else."""
+    return {
+        Used("registrar" if right.account == "registrar" else "runner", right.group, resource, verb)
+        for right in load_rights()
+        for resource in right.resources
+        for verb in right.verbs
+        if right.account != "everybody" and right.group != "hco.kubevirt.io"
+    }
+
+
+def open_to_everybody() -> set[tuple[str, str, str]]:
+    """Group, resource and verb of what needs no grant."""
+    return {
+        (r.group, name, verb)
+        for r in load_rights()
+        if r.account == "everybody"
+        for name in r.resources
+        for verb in r.verbs
+    }
