@@ -21,6 +21,7 @@ from conformance.kube.registration import Registration
 from conformance.kube.timeouts import Deadline
 from conformance.kube.vmi import NicSpec, VmiSpec, VmiView
 from conformance.kube.wait import wait_for, wait_until
+from conformance.model import CoreBinding
 from conformance.sandbox import daemon
 from conformance.sandbox.images import Image
 from fixtures.secondary import hashed_interface
