@@ -12,5 +12,7 @@ _MODULES = (
     "strangers",
     "sidecars",
     "latecomers",
+    "plugincalls",
+    "cniversions",
 )
 pytest_plugins = [f"fixtures.{module}" for module in _MODULES]

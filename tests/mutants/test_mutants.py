@@ -52,7 +52,8 @@ SLOW = {
     "tap-one-queue",
     "tap-stale-state",
 }
-# Much like others that are judged for each push: the same edit of the domain, the same migration, the same hook.
+# Much like others that are judged for each push: the same edit of the domain, the same migration, the same hook,
+# the same calls of a CNI plugin.
 ALIKE_MUTANTS = {
     "managedtap-tuned-first-only",
     "managedtap-tuned-link-down-after-pause",
@@ -61,6 +62,10 @@ ALIKE_MUTANTS = {
     "passt-deaf-to-sigterm",
     "passt-nat-outage-understated",
     "passt-refuses-target",
+    "tap-newest-version",
+    "tap-no-check",
+    "tap-old-version-warning",
+    "tap-silent-failure",
 }
 # Their fault shows where HCO owns the KubeVirt CR.
 UNDER_HCO = {"managedtap-hco-overwrites"}

@@ -18,6 +18,9 @@ CLUSTER_DNS: Final = "10.96.0.10"
 KUBERNETES_SERVICE: Final = "10.96.0.1"
 KUBERNETES_PORT: Final = 443
 
+# What a container sees of mounts that come and go below a volume while it runs; it has those of its start in any case.
+_PROPAGATION: Final = {"HostToContainer": ("rbind", "rslave"), "Bidirectional": ("rbind", "rshared")}
+
 
 class VolumeError(Exception):
     """A volume cannot be set up; the message is what the kubelet's event says."""
@@ -85,7 +88,8 @@ class PodVolumes:
                 if not on_node:
                     source.mkdir(parents=True, exist_ok=True)
                     source.chmod(0o777)
-            yield Mount(str(source), mount["mountPath"], read_only=bool(mount.get("readOnly")))
+            options = _PROPAGATION.get(mount.get("mountPropagation", "None"), ())
+            yield Mount(str(source), mount["mountPath"], read_only=bool(mount.get("readOnly")), options=options)
 
     def remove(self) -> None:
         shutil.rmtree(self._directory, ignore_errors=True)
