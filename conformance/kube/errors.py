@@ -94,6 +94,10 @@ class PatienceExceeded(WaitError, EnvironmentFault):
     """Our patience ended; no requirement limits this."""
 
 
+class OverQuota(WaitError, EnvironmentFault):
+    """A ResourceQuota of the namespace keeps KubeVirt from creating the pod that was waited for."""
+
+
 class Stopped(WaitError, NonConformant):
     """A terminal state was reached that rules out what was wanted, for instance a VMI that became ``Failed``."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -9,13 +10,16 @@ from typing import Generic, TypeVar
 import tenacity
 
 from conformance.kube.cluster import Cluster
-from conformance.kube.errors import Expired, Stopped, expired
+from conformance.kube.errors import Expired, OverQuota, Stopped, expired
 from conformance.kube.manifest import Manifest, Ref, dig
 from conformance.kube.timeouts import Deadline
 
 T = TypeVar("T")
 
 _WATCH_SECONDS = 30.0
+_QUOTA = re.compile(r"(?:exceeded|failed) quota: .+")
+"""How Kubernetes says that a ResourceQuota refuses a pod."""
+_MIGRATION_OVER_QUOTA = "migrationRejectedByResourceQuota"
 
 
 @dataclass(frozen=True)
@@ -93,28 +97,47 @@ def wait_for(
     deadline: Deadline,
     *,
     stop_if: Callable[[Manifest | None], bool] | None = None,
+    needs_pod: bool = True,
     saw: Callable[[Manifest | None], str] = describe_object,
 ) -> Manifest | None:
     """Follow one object until ``predicate(object)`` holds; the object is None while it does not exist.
 
     Looks the object up, then watches from that resourceVersion, so no state in between is missed. ``stop_if`` names the
     terminal states: the wait ends at once with :class:`~conformance.kube.errors.Stopped`. With a ``uid`` in ``ref`` a
-    namesake made later counts as "does not exist". Returns the object that satisfied ``predicate``.
+    namesake made later counts as "does not exist". A pod that a quota refuses the object ends the wait with
+    :class:`~conformance.kube.errors.OverQuota`, unless it ``needs_pod`` no more. Returns the object that satisfied
+    ``predicate``.
     """
     seen: Manifest | None = None
     while True:
         for seen in _states(cluster, ref, deadline):
             if predicate(seen):
                 return seen
+            if needs_pod and (refusal := quota_refusal(seen)) is not None:
+                raise OverQuota(describe, saw(seen), deadline.elapsed(), f"no pod: {refusal}; gave up")
             if stop_if is not None and stop_if(seen):
                 raise Stopped(describe, saw(seen), deadline.elapsed(), "reached a state that ends the wait")
         if deadline.expired():
             raise expired(describe, saw(seen), deadline.elapsed(), deadline.limit)
 
 
+def quota_refusal(manifest: Manifest | None) -> str | None:
+    """The words of a ResourceQuota that refuses an object its pod, from the object's conditions; None without one.
+
+    Ends a wait at once, whatever its deadline: a namespace without room says nothing about a binding.
+    """
+    for entry in dig(manifest or {}, "status", "conditions", default=[]):
+        if entry.get("type") == _MIGRATION_OVER_QUOTA and entry.get("status") == "True":
+            return "the namespace's quota has no room for a migration's second pod"
+        found = _QUOTA.search(entry.get("message") or "") if entry.get("status") == "False" else None
+        if found is not None:
+            return found[0]
+    return None
+
+
 def wait_gone(cluster: Cluster, ref: Ref, deadline: Deadline) -> None:
     """Follow ``ref`` until it does not exist any more."""
-    wait_for(cluster, ref, f"{ref} is gone", lambda seen: seen is None, deadline)
+    wait_for(cluster, ref, f"{ref} is gone", lambda seen: seen is None, deadline, needs_pod=False)
 
 
 def _states(cluster: Cluster, ref: Ref, deadline: Deadline) -> Iterator[Manifest | None]:

@@ -69,6 +69,25 @@ def test_two_accounts_and_one_namespace_are_enough(
     assert decided == dict.fromkeys(("REG-001", "REG-002", "CONN-001", "MIG-003"), "conformant")
 
 
+def test_a_quota_without_room_is_no_fault_of_the_binding(owner: Somebody, accounts: dict[str, Path]) -> None:
+    quota = Kind("v1", "ResourceQuota").ref("tight", TEAM)
+    head = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": quota.name, "namespace": TEAM}}
+    site = owner.site(namespaces=[TEAM], access={"registrar": REGISTRAR}, bindingManifests="installed")
+    owner.cluster.create({**head, "spec": {"hard": {"pods": "0"}}})
+    try:
+        words = owner.run_options("managedtap", "REG-001", "CONN-001", kubeconfig=accounts[RUNNER])
+        ran = owner.call(*words, "--site", site)
+    finally:
+        owner.cluster.delete(quota)
+    assert ran.returncode == 3, ran.stdout + ran.stderr
+    found = owner.verdicts("managedtap")
+    assert {requirement: verdict for requirement, (verdict, _) in found.items()} == {
+        "REG-001": "inconclusive",
+        "CONN-001": "inconclusive",
+    }
+    assert all("exceeded quota: tight, requested: pods=1" in message for _, message in found.values()), found
+
+
 def test_a_lacking_verb_ends_the_run_before_it_makes_anything(owner: Somebody, accounts: dict[str, Path]) -> None:
     role = Kind(RBAC, "Role").ref(RUNNER, TEAM)
     before = owner.cluster.get(role)["rules"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from typing import Final
 
-from conformance.sandbox.client import MIGRATIONS, PODS, VMIS, ApiClient, Object
+from conformance.sandbox.client import MIGRATIONS, PODS, VMIS, ApiClient, ApiError, Object
 from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder
 from conformance.sandbox.kubevirt import conditions, spec
@@ -35,6 +35,7 @@ CONFIGURATION: Final[Object] = {
 _FINAL: Final = ("Succeeded", "Failed")
 _BEFORE_HAND_OVER: Final = ("", "Pending", "Scheduling", "Scheduled")
 _RETRY_SECONDS: Final = 1.0
+_OVER_QUOTA: Final = "migrationRejectedByResourceQuota"
 _TARGET_LOST: Final = "Migration failed because target pod shutdown during migration"
 _ABORT_REQUESTED: Final = "migrationAbortRequested"
 
@@ -112,12 +113,27 @@ class MigrationController:
                 pod = await self._template.render_target(vmi, registered, migration, current_pod(self._pods, vmi))
             except RenderError:
                 return _RETRY_SECONDS
-            target = await self._client.create(PODS, pod)
+            try:
+                target = await self._client.create(PODS, pod)
+            except ApiError as error:
+                return await self._refused(migration, vmi, error)
             self._pods.remember(target)
             message = f"Created migration target pod {target['metadata']['name']}"
             await self._events.normal(migration, "SuccessfulCreate", message)
         await self._enter(migration, "Scheduling")
         return None
+
+    async def _refused(self, migration: Object, vmi: Object, error: ApiError) -> float:
+        """The API has no target pod for us: said on the VMI, and of a quota on the migration too."""
+        await self._events.warning(vmi, "FailedCreate", f"Error creating pod: {error.message}")
+        meta = migration["metadata"]
+        if "exceeded quota" in error.message:
+
+            def tell(obj: Object) -> None:
+                conditions.put(obj, _OVER_QUOTA, True)
+
+            await self._client.mutate(MIGRATIONS, meta["namespace"], meta["name"], tell, "status")
+        return _RETRY_SECONDS
 
     async def _touch(self, vmi: Object) -> None:
         """What virt-controller notes on the VMI before every target pod: that its launchers run without root."""
@@ -267,6 +283,7 @@ class MigrationController:
 
         def change(obj: Object) -> None:
             conditions.enter_phase(obj, phase)
+            conditions.drop(obj, _OVER_QUOTA)
             obj["status"].update(extra or {})
 
         changed = await self._client.mutate(MIGRATIONS, meta["namespace"], meta["name"], change, "status")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from conformance.sandbox.client import PODS, VMIS, ApiClient, Object
+from conformance.sandbox.client import PODS, VMIS, ApiClient, ApiError, Object
 from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder, timestamp
 from conformance.sandbox.kubevirt import conditions, networkinfo, spec
@@ -15,7 +15,7 @@ from conformance.sandbox.kubevirt.vmistatus import served_fields
 FINALIZER: Final = "kubevirt.io/foregroundDeleteVirtualMachine"
 UNPAUSED: Final = "kubevirt.io/virtual-machine-unpaused"
 _IMAGE_REASONS: Final = ("ErrImagePull", "ImagePullBackOff")
-_RENDER_RETRY_SECONDS: Final = 3.0
+_POD_RETRY_SECONDS: Final = 3.0
 _NO_POD: Final = "virt-launcher pod has not yet been scheduled"
 _NODE_LABEL: Final = "kubevirt.io/nodeName"
 _FINAL: Final = ("Succeeded", "Failed")
@@ -113,16 +113,12 @@ class VmiController:
         try:
             pod = await self._template.render(vmi, spec.registrations(kubevirt))
         except RenderError as error:
-            message = f"failed to render launch manifest: {error}"
-
-            def fail(obj: Object) -> None:
-                conditions.enter_phase(obj, "Pending")
-                conditions.put(obj, "Ready", False, "PodNotExists", _NO_POD)
-                conditions.put(obj, "Synchronized", False, "FailedCreate", message)
-
-            await self._client.mutate(VMIS, meta["namespace"], meta["name"], fail)
-            return _RENDER_RETRY_SECONDS
-        created = await self._client.create(PODS, pod)
+            return await self._say_failed_create(vmi, f"failed to render launch manifest: {error}")
+        try:
+            created = await self._client.create(PODS, pod)
+        except ApiError as error:
+            await self._events.warning(vmi, "FailedCreate", f"Error creating pod: {error.message}")
+            return await self._say_failed_create(vmi, f"failed to create virtual machine pod: {error.message}")
         self._pods.remember(created)
         name = created["metadata"]["name"]
         await self._events.normal(vmi, "SuccessfulCreate", f"Created virtual machine pod {name}")
@@ -130,6 +126,21 @@ class VmiController:
             VMIS, meta["namespace"], meta["name"], lambda obj: _scheduling(obj, self._template.launcher_image)
         )
         return None
+
+    async def _say_failed_create(self, vmi: Object, message: str) -> float:
+        """Note why there is no pod, and when to try again. The text of a failure of the same kind stays: every refused
+        pod has another name, and each new text would be a change that calls for another pod at once.
+        """
+
+        def fail(obj: Object) -> None:
+            conditions.enter_phase(obj, "Pending")
+            conditions.put(obj, "Ready", False, "PodNotExists", _NO_POD)
+            said = conditions.find(obj, "Synchronized") or {}
+            if said.get("message", "").partition(":")[0] != message.partition(":")[0]:
+                conditions.put(obj, "Synchronized", False, "FailedCreate", message)
+
+        await self._client.mutate(VMIS, vmi["metadata"]["namespace"], vmi["metadata"]["name"], fail)
+        return _POD_RETRY_SECONDS
 
     async def _lost(self, vmi: Object) -> float | None:
         """The launcher pod is gone although the VMI is not being deleted."""

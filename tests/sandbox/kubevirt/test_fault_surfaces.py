@@ -13,13 +13,15 @@ from typing import Any
 import pytest
 
 from conformance.kube.cluster import Cluster
+from conformance.kube.errors import OverQuota
 from conformance.kube.events import events_about
 from conformance.kube.lifecycle import delete_vmi, launcher_pods, wait_running
-from conformance.kube.manifest import NAD, VMI, Manifest, Ref, condition, dig
+from conformance.kube.manifest import NAD, VMI, Kind, Manifest, Ref, condition, dig
 from conformance.kube.registration import Registration
 from conformance.kube.timeouts import Deadline
 from conformance.kube.vmi import NicSpec, VmiSpec, VmiView
 from conformance.kube.wait import wait_for, wait_until
+from conformance.model import CoreBinding
 from conformance.sandbox import daemon
 from conformance.sandbox.images import Image
 from fixtures.secondary import hashed_interface
@@ -135,6 +137,31 @@ def test_an_unregistered_binding_keeps_the_vmi_pending_until_it_is_registered(cl
         assert events_about(cluster, vmi) == ()
         with registered(cluster, "nobody", {"domainAttachmentType": "managedTap"}):
             wait_running(cluster, vmi, Deadline.patience(SECONDS))
+
+
+def test_a_quota_without_room_keeps_the_vmi_pending_until_there_is_some(cluster: Cluster) -> None:
+    quota = Kind("v1", "ResourceQuota").ref("full", "default")
+    head = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": quota.name, "namespace": "default"}}
+    cluster.create({**head, "spec": {"hard": {"pods": "0"}}})
+    words = "exceeded quota: full, requested: pods=1, used: pods=0, limited: pods=0"
+    try:
+        with vmi_with(cluster, "refused", NicSpec("default", core=CoreBinding.MASQUERADE)) as vmi:
+            said = unsynchronized(cluster, vmi, words)
+            assert said["reason"] == "FailedCreate"
+            assert said["message"].startswith('failed to create virtual machine pod: pods "virt-launcher-refused-')
+            assert phase(cluster, vmi) == "Pending"
+            event = events_about(cluster, vmi)[0]
+            assert (event.type, event.reason) == ("Warning", "FailedCreate")
+            assert event.message.startswith('Error creating pod: pods "virt-launcher-refused-')
+            assert event.message.endswith(words)
+            with pytest.raises(OverQuota, match=words):
+                wait_running(cluster, vmi, Deadline.bound(SECONDS))
+            cluster.delete(quota)
+            gone = Deadline.patience(SECONDS)
+            wait_for(cluster, vmi, f"{vmi} has a pod", left_pending, gone, needs_pod=False)
+    finally:
+        if cluster.find(quota):
+            cluster.delete(quota)
 
 
 def test_a_missing_network_keeps_the_vmi_pending_until_it_is_there(cluster: Cluster) -> None:

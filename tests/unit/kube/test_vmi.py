@@ -8,12 +8,13 @@ import threading
 import pytest
 
 from conformance.kube.cluster import Cluster
-from conformance.kube.errors import Stopped
+from conformance.kube.errors import BoundExceeded, OverQuota, PatienceExceeded, Stopped
 from conformance.kube.lifecycle import delete_vmi, launcher_pod, wait_running, warnings
 from conformance.kube.manifest import EVENT, POD, VMI, Ref, dig
-from conformance.kube.outcome import NonConformant
+from conformance.kube.outcome import EnvironmentFault, NonConformant
 from conformance.kube.timeouts import Deadline
 from conformance.kube.vmi import InterfaceStatus, NicSpec, Port, VmiSpec, VmiView
+from conformance.kube.wait import wait_gone
 from conformance.model import CoreBinding
 from tests.unit.kube.apiserver import pod_manifest, set_status
 
@@ -77,6 +78,35 @@ def test_a_failed_vmi_ends_the_wait_with_its_pods_warnings(cluster: Cluster) -> 
     assert warnings(cluster, VMI.ref("other", "default")) == []
     cluster.delete(ref)
     cluster.delete(EVENT.ref(made.name, "default"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1",
+        "failed quota: q: must specify limits.cpu for: compute",
+    ],
+)
+def test_a_quota_without_room_ends_the_wait_and_is_no_fault_of_the_binding(cluster: Cluster, words: str) -> None:
+    ref = Ref.of(cluster.create(spec("refused").vmi()))
+    message = f'failed to create virtual machine pod: pods "virt-launcher-refused-x" is forbidden: {words}'
+    said = {"type": "Synchronized", "status": "False", "reason": "FailedCreate", "message": message}
+    set_status(cluster, ref, {"phase": "Pending", "conditions": [said]})
+    with pytest.raises(OverQuota, match=f"no pod: {words}") as caught:
+        wait_running(cluster, ref, Deadline.bound(30))
+    assert isinstance(caught.value, EnvironmentFault)
+    with pytest.raises(PatienceExceeded):
+        wait_gone(cluster, ref, Deadline.patience(0.2))
+    cluster.delete(ref)
+
+
+def test_a_failure_that_names_no_quota_goes_on_being_waited_for(cluster: Cluster) -> None:
+    ref = Ref.of(cluster.create(spec("unrendered").vmi()))
+    said = {"type": "Synchronized", "status": "False", "reason": "FailedCreate", "message": "failed to render"}
+    set_status(cluster, ref, {"phase": "Pending", "conditions": [said]})
+    with pytest.raises(BoundExceeded):
+        wait_running(cluster, ref, Deadline.bound(0.3))
+    cluster.delete(ref)
 
 
 def test_the_launcher_pod_is_the_live_one_on_the_vmis_node(cluster: Cluster) -> None:
