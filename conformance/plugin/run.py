@@ -13,6 +13,7 @@ from conformance.guest.guest import Guest
 from conformance.guest.image import DEFAULT, GuestImage
 from conformance.guest.keys import GuestKeys
 from conformance.kube.cluster import Cluster, Versions
+from conformance.kube.manifest import Manifest
 from conformance.kube.networks import SECONDARY_LABEL
 from conformance.kube.outcome import Inconclusive
 from conformance.kube.timeouts import Timeouts
@@ -25,7 +26,7 @@ class Handoff:
     """What the controller tells its workers. Plain values: it travels as JSON.
 
     ``namespaces`` has one for each process, in the order of the workers; ``site`` is the path of the site file or "",
-    ``guest`` the name of a guest profile.
+    ``guest`` the name of a guest profile, ``secondary_definition`` what the cluster holds as ``secondary_network``.
     """
 
     directory: str
@@ -44,6 +45,7 @@ class Handoff:
     kubevirt: str
     timeout_factor: float
     secondary_network: str = ""
+    secondary_definition: Manifest | None = None
     guest: str = DEFAULT
 
     def to_json(self) -> str:
@@ -114,6 +116,13 @@ class Run:
                 f"or label a NetworkAttachmentDefinition with {SECONDARY_LABEL}"
             )
         return self.handoff.secondary_network
+
+    @property
+    def secondary_definition(self) -> Manifest:
+        """What the cluster holds as :attr:`secondary_network`. Raises Inconclusive where the account may not read it."""
+        if self.handoff.secondary_definition is None:
+            raise Inconclusive(f"the account of the run may not read the definition of {self.secondary_network}")
+        return self.handoff.secondary_definition
 
     def guest(self, namespace: str, name: str, image: GuestImage) -> Guest:
         """The inside of a VMI of this run, whose user data came from ``self.keys``."""
