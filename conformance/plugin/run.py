@@ -119,7 +119,7 @@ class Run:
 
     @property
     def secondary_definition(self) -> Manifest:
-        """What the cluster holds as :attr:`secondary_network`. Raises Inconclusive where the account may not read it."""
+        """The definition of :attr:`secondary_network`. Raises Inconclusive where the account may not read it."""
         if self.handoff.secondary_definition is None:
             raise Inconclusive(f"the account of the run may not read the definition of {self.secondary_network}")
         return self.handoff.secondary_definition
