@@ -9,6 +9,7 @@ _MODULES = (
     "secondary",
     "nodes",
     "services",
+    "policies",
     "strangers",
     "sidecars",
     "latecomers",
