@@ -10,6 +10,7 @@ _MODULES = (
     "relocation",
     "nodes",
     "services",
+    "policies",
     "strangers",
     "sidecars",
     "latecomers",

@@ -98,6 +98,11 @@ class DhcpClient:
             f"{shell.guest}: no DHCP client for {nic}: neither NetworkManager, systemd-networkd, dhcpcd nor udhcpc"
         )
 
+    @property
+    def may_ignore_search(self) -> bool:
+        """Whether it uses the search list of a lease only where it is told to (systemd-networkd's UseDomains=)."""
+        return self.kind == "systemd-networkd"
+
     def offered(self, shell: Shell) -> Offered:
         """What the lease offers besides the address. Raises GuestLacks for a client that keeps no lease."""
         command = _LEASE.get(self.kind)

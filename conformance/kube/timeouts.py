@@ -107,6 +107,9 @@ class Timeouts:
     status_addresses: Timeout = Timeout(90, Limit.BOUND, "OBS-003: status.interfaces reports the addresses")
     dhcp_renew: Timeout = Timeout(30, Limit.BOUND, "DHCP-007: connectivity after an explicit renew")
     reachable: Timeout = Timeout(30, Limit.BOUND, "CONN-001: a guest with an address answers on the pod network")
+    policy: Timeout = Timeout(
+        30, Limit.BOUND, "CONN-011, CONN-012: a NetworkPolicy that a pod keeps to is enforced on the VM too"
+    )
     migration: Timeout = Timeout(180, Limit.BOUND, "MIG-003: a VMIM reaches Succeeded")
     migration_addresses: Timeout = Timeout(30, Limit.BOUND, "MIG-005: status shows the new pod IP")
     migration_reachable: Timeout = Timeout(30, Limit.BOUND, "MIG-006: reachable at the new address")

@@ -53,15 +53,20 @@ SLOW = {
     "tap-ordinal-name",
     "tap-stale-state",
 }
-# Much like others that are judged for each push: the same edit of the domain, the same migration, the same hook.
+# Much like others that are judged for each push: the same edit of the domain, the same migration, the same hook, the
+# same place of the fault.
 ALIKE_MUTANTS = {
     "managedtap-tuned-first-only",
     "managedtap-tuned-link-down-after-pause",
     "managedtap-tuned-no-acpi-index",
     "managedtap-tuned-secondary-unplugged",
+    "passt-all-ports",
     "passt-deaf-to-sigterm",
+    "passt-listed-only",
     "passt-nat-outage-understated",
+    "passt-other-source",
     "passt-refuses-target",
+    "passt-short-cut",
 }
 # Their fault shows where HCO owns the KubeVirt CR.
 UNDER_HCO = {"managedtap-hco-overwrites"}

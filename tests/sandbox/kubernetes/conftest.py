@@ -1,4 +1,4 @@
-"""One sandbox of three nodes with a client pod on each, for the tests of the cluster network."""
+"""A sandbox of three nodes with a client pod on each, for tests of the cluster network; one for each IP provider."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from conformance.cluster.shape import Shape
 from conformance.kube.cluster import Cluster
 from conformance.kube.manifest import NAMESPACE
 from conformance.kube.pods import pod_exec
@@ -20,15 +21,25 @@ from fixtures.images import client_image
 from tests.lacking import need_root
 
 NAMESPACE_NAME = "shop"
-POD_MTU = 1400
+NETWORKS = (Shape(3, 1400, "routed"), Shape(3, 8900, "sticky"))
 Run = Callable[..., Any]
 
 
+@pytest.fixture(scope="package", params=NETWORKS, ids=lambda network: network.ip_provider)
+def network(request: pytest.FixtureRequest) -> Shape:
+    """What the pod network is like: each IP provider, with an MTU smaller and one larger than usual."""
+    shape: Shape = request.param
+    return shape
+
+
 @pytest.fixture(scope="package")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster(network: Shape, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     need_root()
     options = daemon.Options(
-        state_dir=Path(f"/run/kbc-c{os.getpid()}"), nodes=("node-1", "node-2", "node-3"), mtu=POD_MTU
+        state_dir=Path(f"/run/kbc-c{os.getpid()}"),
+        nodes=daemon.node_names(network.nodes),
+        mtu=network.pod_mtu,
+        ip_provider=network.ip_provider or "routed",
     )
     with daemon.start(options, lambda _stage, _fraction: None) as running:
         connected = Cluster.connect(running.kubeconfig, cache_file=tmp_path_factory.mktemp("api") / "discovery")

@@ -63,9 +63,10 @@ def test_ingress(cluster: Cluster, pods: dict[str, ClientPod], apply: list[Manif
 
 
 def test_ports_and_address_blocks(cluster: Cluster, pods: dict[str, ClientPod], apply: list[Manifest]) -> None:
+    left_out = dict(zip((32, 128), pods["d"].addresses, strict=True))
     blocks = [
-        {"ipBlock": {"cidr": "10.244.0.0/16", "except": ["10.244.3.0/24"]}},
-        {"ipBlock": {"cidr": "fd00:10:244::/48", "except": ["fd00:10:244:3::/64"]}},
+        {"ipBlock": {"cidr": cidr, "except": [f"{left_out[bits]}/{bits}"]}}
+        for cidr, bits in (("10.244.0.0/16", 32), ("fd00:10:244::/48", 128))
     ]
     policy(cluster, apply, ingress=[{"from": blocks, "ports": [{"port": 8000, "endPort": 8100}]}])
     with pods["b"].serve("tcp", port=PORT, family=6), pods["b"].serve("tcp", port=8101, family=6):

@@ -8,12 +8,13 @@ from typing import Literal
 
 import pytest
 
+from conformance.cluster.shape import Shape
 from conformance.kube.cluster import Cluster
 from conformance.kube.manifest import Manifest, Ref, dig
 from conformance.kube.timeouts import Deadline
 from conformance.kube.wait import wait_until
 from conformance.traffic.pod import ClientPod
-from tests.sandbox.kubernetes.conftest import NAMESPACE_NAME, POD_MTU, Run
+from tests.sandbox.kubernetes.conftest import NAMESPACE_NAME, Run
 
 RESOLVE = """
 import json, socket, sys
@@ -157,8 +158,8 @@ def test_the_host_outside_sees_the_node(pods: dict[str, ClientPod], run: Run) ->
     assert pods["c"].tcp_echo("2001:db8:113::10", 7, size=1 << 18).intact
 
 
-def test_pods_have_the_mtu_that_was_asked_for(pods: dict[str, ClientPod]) -> None:
+def test_pods_have_the_mtu_that_was_asked_for(network: Shape, pods: dict[str, ClientPod]) -> None:
     ping = partial(pods["a"].ping, pods["c"].address, dont_fragment=True, count=1)
-    fits = POD_MTU - 28
+    fits = network.pod_mtu - 28
     assert ping(size=fits).ok
     assert ping(size=fits + 1).error == "EMSGSIZE"

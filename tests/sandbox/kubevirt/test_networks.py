@@ -1,4 +1,4 @@
-"""VMs on the networks beside the pods' own: macvtap by KubeVirt's guide, a Multus default network, other MTUs."""
+"""VMs on the networks beside the pods' own: macvtap by KubeVirt's guide, other MTUs, several queues."""
 
 from __future__ import annotations
 
@@ -142,23 +142,6 @@ def test_the_guides_macvtap_vm_runs_as_written(networks: Cluster) -> None:
     compute = next(c for c in dig(pod, "spec", "containers") if c["name"] == "compute")
     assert dig(compute, "resources", "limits")["macvtap.network.kubevirt.io/eth1"] == "1"
     networks.delete(VM.ref("vm-net-binding-macvtap", "default"))
-
-
-def test_managed_tap_on_a_multus_default_network(networks: Cluster) -> None:
-    ranges = '"ranges": [[{"subnet": "172.31.0.0/24", "rangeStart": "172.31.0.10", "rangeEnd": "172.31.0.20"}]]'
-    config = f'"type": "bridge", "bridge": "br1", "ipam": {{"type": "host-local", {ranges}}}'
-    networks.create(nad("flat", f'{{"cniVersion": "1.0.0", "name": "flat", {config}}}'))
-    spec = VmiSpec("flat", "default", (NicSpec("default", "tapped", network="flat"),), DISK, "#cloud-config\n")
-    manifest = spec.vmi()
-    manifest["spec"]["networks"][0]["multus"]["default"] = True
-    view = started(networks, manifest)
-    entry = view.interface("default")
-    assert entry is not None
-    # an IPv6 address may follow: the pod's link hears the segment's router advertisements
-    assert (entry.pod_interface, entry.addresses[0]) == ("eth0", "172.31.0.10")
-    assert dig(launcher_pod(networks, view), "status", "podIP") == "172.31.0.10"
-    assert interfaces(networks, view) == {"ua-default": ("tap0", "1500")}
-    networks.delete(Ref.of(manifest))
 
 
 def test_managed_tap_takes_the_mtu_of_its_network(networks: Cluster) -> None:

@@ -221,6 +221,21 @@ def test_fault_no_udp() -> None:
     assert [item.get("proto") for item in made.findall("portForward")] == ["tcp"]
 
 
+def test_fault_all_ports_ignores_the_list() -> None:
+    unlisted, made = nic(define()), nic(define({"ports": [{"port": 22}]}, faults=Faults(all_ports=True)))
+    assert forwards(made) == forwards(unlisted)
+
+
+def test_fault_listed_only_forwards_nothing_without_a_list() -> None:
+    faults, listed = Faults(listed_only=True), {"ports": [{"port": 22}]}
+    assert forwards(nic(define(faults=faults))) == []
+    assert define(listed, faults=faults) == define(listed)
+
+
+def forwards(made: ElementTree.Element) -> list[tuple[str | None, list[dict[str, str]]]]:
+    return [(item.get("proto"), [dict(part.attrib) for part in item]) for item in made.findall("portForward")]
+
+
 def test_fault_monitor_is_opened_once() -> None:
     twice = define(domain=define(faults=Faults(monitor=True)), faults=Faults(monitor=True))
     arguments = ElementTree.fromstring(twice).findall(f".//{QEMU}arg")
