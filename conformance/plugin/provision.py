@@ -11,6 +11,7 @@ from conformance.cluster.fitness import require_fit, usable_nodes
 from conformance.cluster.incluster import default_kubeconfig
 from conformance.cluster.install import Installation, undo
 from conformance.cluster.kubeconfig import KubeconfigProvider
+from conformance.cluster.openness import open_traffic
 from conformance.cluster.provider import Progress, Provider
 from conformance.cluster.rundir import RunDirectory
 from conformance.cluster.upstream import UpstreamRun
@@ -98,6 +99,8 @@ class Provisioning:
         working = Connections(workplace.logins, directory.ledger, directory.discovery_cache)
         try:
             installation.register(working.registrar, self._progress)
+            # at the end: what an admission puts into a namespace that is new has come by then
+            open_traffic(working.runner, workplace.namespaces, directory, self._progress)
         finally:
             working.close()
         return self.handoff

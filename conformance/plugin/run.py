@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -66,8 +67,9 @@ class Run:
     whatever is created in ``ledger``; ``registrar`` may change the registration and nothing else. ``timeouts`` is the
     scaled table; ``nodes`` are those to use, sorted; ``versions`` of Kubernetes and KubeVirt; ``site`` the local facts
     of the cluster; ``keys`` those of the run's guests; ``report_dir`` where evidence goes. ``keeping`` turns true when
-    a check did not pass and the user wants to look at what it left: fixtures then delete nothing. Closing it closes
-    connections only.
+    a check did not pass and the user wants to look at what it left: fixtures then delete nothing. ``alibi`` is asked
+    before a check that has client pods accuses the binding: it says in words what keeps those from each other, and says
+    nothing where they do. Closing it closes connections only.
     """
 
     def __init__(self, handoff: Handoff, binding: Binding, process: str) -> None:
@@ -76,6 +78,7 @@ class Run:
         self.id = self.directory.id
         self.mode = handoff.mode
         self.keeping = False
+        self.alibi: Callable[[], str] = str
         self.nodes = handoff.nodes
         self.versions = Versions(handoff.kubernetes, handoff.kubevirt)
         self.timeouts = Timeouts().scaled(handoff.timeout_factor)
