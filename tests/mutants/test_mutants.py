@@ -51,6 +51,7 @@ SLOW = {
     "slirp-no-forward",
     "tap-always-eth0",
     "tap-one-queue",
+    "tap-ordinal-name",
     "tap-stale-state",
 }
 # Much like others that are judged for each push: the same edit of the domain, the same migration, the same hook, the
