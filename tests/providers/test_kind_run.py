@@ -39,6 +39,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
         made = make_workshop(directory, patch)
         patch.setenv("PATH", os.pathsep.join([str(made.path / "bin"), path]))
         patch.setenv("FAKE_MACHINE", str(made.machine.root))
+        (made.machine.root / "dev/kvm").unlink()  # the sandbox's nodes emulate
         options = daemon.Options(state_dir=Path(f"/run/kbc-k{os.getpid()}"))
         with daemon.start(options, lambda _stage, _fraction: None) as running:
             provider = SandboxProvider(attach_to=options.state_dir)
