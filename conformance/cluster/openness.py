@@ -15,12 +15,15 @@ from conformance.kube.manifest import NETWORK_POLICY, Manifest
 
 
 def open_traffic(cluster: Cluster, namespaces: Iterable[str], run: RunDirectory, progress: Progress) -> None:
-    """Bring a policy of the run's own into each namespace that has one of somebody's; recorded in the ledger."""
+    """Bring a policy of the run's own into each namespace that has one of somebody's; recorded in the ledger.
+
+    May be called again: what an admission puts into a namespace that is new comes when it comes.
+    """
     if not cluster.serves(NETWORK_POLICY):
         return
     for namespace in namespaces:
         found = [str(policy["metadata"]["name"]) for policy in cluster.list(NETWORK_POLICY, namespace).items]
-        if found:
+        if found and run.name_of("traffic") not in found:
             progress(f"letting the run's pods talk in {namespace}, which has the NetworkPolicies {', '.join(found)}")
             cluster.create(_allowing(namespace, run))
 

@@ -99,7 +99,6 @@ class Provisioning:
         working = Connections(workplace.logins, directory.ledger, directory.discovery_cache)
         try:
             installation.register(working.registrar, self._progress)
-            # at the end: what an admission puts into a namespace that is new has come by then
             open_traffic(working.runner, workplace.namespaces, directory, self._progress)
         finally:
             working.close()

@@ -67,7 +67,6 @@ def idle_images(directory: Path, workshop: Workshop) -> Path:
     return path
 
 
-@pytest.mark.slow
 def test_a_cluster_is_made_used_and_removed(workshop: Workshop, tmp_path: Path) -> None:
     with played(workshop.state / "cluster.kubeconfig", has_nodes=True):
         where = ("--cluster", "kind", "--kind", f"bundle={workshop.bundle}", "-p", PLUGIN)
