@@ -29,7 +29,7 @@ guests: $(READY)  ## build the Debian guests and test with them (about ten minut
 	@$(BIN)/binding-conformance doctor --install
 	@$(PYTEST) tests/sandbox -m slow -v
 
-providers: $(READY)  ## shards against the whole, and the rights that are granted against those that are used (half an hour)
+providers: $(READY)  ## shards against the whole, closed namespaces, and the rights that are granted against those used (half an hour)
 	@$(BIN)/binding-conformance doctor --install
 	@$(PYTEST) tests/providers -m slow -v
 

@@ -7,6 +7,7 @@ _MODULES = (
     "links",
     "restarts",
     "secondary",
+    "relocation",
     "nodes",
     "services",
     "policies",

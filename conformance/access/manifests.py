@@ -14,21 +14,21 @@ _API = f"{_GROUP}/v1"
 
 
 def access_manifests(
-    registry: Registry, namespaces: Iterable[str], *, home: str, node_access: bool, suffix: str = ""
+    registry: Registry, namespaces: Iterable[str], *, home: str, node_access: bool
 ) -> Iterator[Manifest]:
     """ServiceAccounts in the namespace ``home``, and roles that give each what it needs and no more.
 
-    ``suffix`` tells the cluster-wide roles (and those of the registry) of several runs apart.
+    Roles outside of the given namespaces carry the name of ``home``: several of them on one cluster stay apart.
     """
     accounts: tuple[Account, ...] = ("runner", "observer") if node_access else ("runner",)
     running = tuple(right for account in accounts for right in rights_of(account, registry))
     for name in (REGISTRAR, RUNNER):
         yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": home}}
     registering = [right.to_rule([registry.ref.name]) for right in rights_of("registrar", registry)]
-    yield from _role(f"{REGISTRAR}{suffix}", registry.ref.namespace, registering, REGISTRAR, home)
+    yield from _role(f"{REGISTRAR}:{home}", registry.ref.namespace, registering, REGISTRAR, home)
     for namespace in namespaces:
         yield from _role(RUNNER, namespace, _rules(running, "namespace"), RUNNER, home)
-    yield from _role(f"{RUNNER}{suffix}", "", _rules(running, "cluster"), RUNNER, home)
+    yield from _role(f"{RUNNER}:{home}", "", _rules(running, "cluster"), RUNNER, home)
 
 
 def _rules(rights: Iterable[Right], place: Place) -> list[Manifest]:

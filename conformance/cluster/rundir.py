@@ -83,7 +83,7 @@ class RunDirectory:
         return GuestKeys.load(directory)
 
     def name_of(self, purpose: str) -> str:
-        """The name of a namespace of the run: ``kbc-<id>-<purpose>``."""
+        """The name of a namespace or a policy of the run: ``kbc-<id>-<purpose>``."""
         return f"kbc-{self.id}-{purpose}"
 
     def describe(self, mode: Mode, logins: Logins, binding: Path, namespaces: tuple[str, ...] = ()) -> RunInfo:

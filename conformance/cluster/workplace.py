@@ -63,9 +63,7 @@ def on_our_cluster(admin: Cluster, login: Login, directory: RunDirectory, wanted
     """Namespaces and two accounts of least privilege, made by an administrator and recorded in its ledger."""
     namespaces = _make_namespaces(admin, directory, wanted.purposes)
     home = namespaces[0]
-    made = access_manifests(
-        wanted.registry, namespaces, home=home, node_access=wanted.node_access, suffix=f"-{directory.id}"
-    )
+    made = access_manifests(wanted.registry, namespaces, home=home, node_access=wanted.node_access)
     for manifest in made:
         labelled = {**manifest, "metadata": {**manifest["metadata"], "labels": {RUN_LABEL: directory.id}}}
         admin.create(labelled)

@@ -55,6 +55,7 @@ _LEASE: dict[ClientKind, str] = {
 }
 # The names that clients give the two options: those of dhcpcd and NetworkManager, and networkd's.
 _OPTION = re.compile(r"^(?:DHCP4\.OPTION\[\d+\]:)?(interface_mtu|MTU|host_name|HOSTNAME) ?= ?'?(.*?)'?$", re.MULTILINE)
+_SEARCH = re.compile(r"^DOMAIN_SEARCH_LIST=(.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -62,19 +63,22 @@ class Offered:
     """What a lease says of the NIC's MTU, in bytes, and of the guest's host name; None where it says nothing.
 
     ``mtu_asked`` is False where the client may not have asked for an MTU: that there is none then means nothing.
+    ``search`` are the domains to search, read of systemd-networkd only: other clients hand them on to the resolver.
     """
 
     mtu: int | None
     host_name: str | None
     mtu_asked: bool = True
+    search: tuple[str, ...] = ()
 
 
 def parse_lease(text: str, *, mtu_asked: bool = True) -> Offered:
-    """The two options in what a client tells of its lease."""
+    """The options in what a client tells of its lease."""
     found = {name.lower().replace("_", ""): value.strip() for name, value in _OPTION.findall(text)}
     mtu = found.get("interfacemtu", found.get("mtu", ""))
     name = found.get("hostname", "")
-    return Offered(int(mtu) if mtu.isdecimal() else None, name or None, mtu_asked)
+    search = tuple(word for line in _SEARCH.findall(text) for word in line.split())
+    return Offered(int(mtu) if mtu.isdecimal() else None, name or None, mtu_asked, search)
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,11 @@ class DhcpClient:
         raise GuestLacks(
             f"{shell.guest}: no DHCP client for {nic}: neither NetworkManager, systemd-networkd, dhcpcd nor udhcpc"
         )
+
+    @property
+    def may_ignore_search(self) -> bool:
+        """Whether it uses the search list of a lease only where it is told to (systemd-networkd's UseDomains=)."""
+        return self.kind == "systemd-networkd"
 
     def offered(self, shell: Shell) -> Offered:
         """What the lease offers besides the address. Raises GuestLacks for a client that keeps no lease."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from typing import Self
 
 from conformance.guest.carrier import CarrierWatch
 from conformance.guest.console import ConsoleShell
 from conformance.guest.dhcp import DhcpClient
+from conformance.guest.dhcpwire import DhcpWire
 from conformance.guest.echo import GuestClient, GuestEcho, Protocol
 from conformance.guest.facts import FACTS_SCRIPT, GuestFacts, GuestNic, parse_facts
 from conformance.guest.image import GuestImage
@@ -87,6 +89,10 @@ class Guest:
     def dhcp(self, nic: str) -> DhcpClient:
         """The DHCP client of a NIC, by the NIC's name."""
         return DhcpClient.detect(self.console, nic)
+
+    def dhcp_wire(self, nic: GuestNic, address: IPv4Address) -> DhcpWire:
+        """DHCP requests in the name of a NIC that holds ``address``."""
+        return DhcpWire(self.console, nic.name, nic.mac, address)
 
     def watch_carrier(self) -> CarrierWatch:
         """Record carrier changes from now on (a context manager)."""

@@ -71,6 +71,14 @@ def add_interface(cluster: Cluster, ref: Ref, interface: Manifest, network: Mani
     _patch(cluster, ref, changes)
 
 
+def set_network(cluster: Cluster, ref: Ref, name: str, definition: str) -> None:
+    """Name another NetworkAttachmentDefinition for a VM's secondary network, as a user edits the VM."""
+    networks = dig(cluster.get(VM.ref(ref.name, ref.namespace)), "spec", "template", "spec", "networks")
+    index = next(index for index, network in enumerate(networks) if network["name"] == name)
+    change = {"op": "replace", "path": f"{_NETWORKS}/{index}/multus/networkName", "value": definition}
+    _patch(cluster, ref, [change])
+
+
 def restart_required(cluster: Cluster, ref: Ref) -> bool:
     """The condition RestartRequired of a VM."""
     conditions = dig(cluster.get(VM.ref(ref.name, ref.namespace)), "status", "conditions", default=[])

@@ -115,6 +115,9 @@ class Timeouts:
     migration_reachable: Timeout = Timeout(30, Limit.BOUND, "MIG-006: reachable at the new address")
     source_pod_gone: Timeout = Timeout(30, Limit.BOUND, "MIG-011: the source launcher pod ends")
     link_change: Timeout = Timeout(60, Limit.BOUND, "LINK-002: a toggled link state reaches the guest")
+    network_change: Timeout = Timeout(
+        60, Limit.BOUND, "HP-004: KubeVirt asks for a migration when a network is changed"
+    )
     node_clean: Timeout = Timeout(60, Limit.BOUND, "LIFE-001: the nodes are as they were before the VM")
 
     def scaled(self, factor: float) -> Timeouts:

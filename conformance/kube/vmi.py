@@ -80,6 +80,7 @@ class VmiSpec:
     grace_seconds: int = 2
     live_migrate_on_eviction: bool = False
     multiqueue: bool = False
+    subdomain: str = ""
 
     def spec(self) -> Manifest:
         """The VMI spec alone (also a VM's ``template.spec``)."""
@@ -88,6 +89,7 @@ class VmiSpec:
         optional = {
             "nodeSelector": {**self.node_selector, **({"kubernetes.io/hostname": self.node} if self.node else {})},
             "evictionStrategy": "LiveMigrate" if self.live_migrate_on_eviction else "",
+            "subdomain": self.subdomain,
         }
         return {
             "terminationGracePeriodSeconds": self.grace_seconds,

@@ -11,6 +11,7 @@ from conformance.cluster.fitness import require_fit, usable_nodes
 from conformance.cluster.incluster import default_kubeconfig
 from conformance.cluster.install import Installation, undo
 from conformance.cluster.kubeconfig import KubeconfigProvider
+from conformance.cluster.openness import open_traffic
 from conformance.cluster.provider import Progress, Provider
 from conformance.cluster.rundir import RunDirectory
 from conformance.cluster.upstream import UpstreamRun
@@ -19,7 +20,7 @@ from conformance.images.lock import ImagesLock
 from conformance.kube.cluster import Cluster
 from conformance.kube.errors import Forbidden, KubeError
 from conformance.kube.ledger import Record
-from conformance.kube.manifest import dig
+from conformance.kube.manifest import NAD, Manifest, dig
 from conformance.kube.networks import offered_network
 from conformance.kube.outcome import EnvironmentFault
 from conformance.kube.registry import Registry, find_kubevirt, find_registry
@@ -98,6 +99,7 @@ class Provisioning:
         working = Connections(workplace.logins, directory.ledger, directory.discovery_cache)
         try:
             installation.register(working.registrar, self._progress)
+            open_traffic(working.runner, workplace.namespaces, directory, self._progress)
         finally:
             working.close()
         return self.handoff
@@ -159,7 +161,7 @@ class Provisioning:
         nodes: tuple[str, ...],
         workplace: Workplace,
     ) -> Handoff:
-        versions = cluster.versions()
+        versions, network = cluster.versions(), self._secondary_network(cluster)
         return Handoff(
             directory=str(directory.path),
             runner=workplace.logins.runner,
@@ -176,7 +178,8 @@ class Provisioning:
             kubernetes=versions.kubernetes,
             kubevirt=versions.kubevirt,
             timeout_factor=self._factor(cluster),
-            secondary_network=self._secondary_network(cluster),
+            secondary_network=network,
+            secondary_definition=_definition(cluster, network),
             guest=self._settings.guest or self._provider.guest,
         )
 
@@ -248,3 +251,11 @@ class Provisioning:
         except KubeError as error:
             return [str(error)]
         return [f"{record}: {why}" for record, why in undone.failed]
+
+
+def _definition(cluster: Cluster, network: str) -> Manifest | None:
+    """The NetworkAttachmentDefinition ``namespace/name``; None without one, or where the account may not read it."""
+    namespace, slash, name = network.partition("/")
+    with suppress(Forbidden):
+        return cluster.find(NAD.ref(name, namespace)) if slash else None
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from conformance.guest.guest import Guest
 from conformance.guest.image import DEFAULT, GuestImage
 from conformance.guest.keys import GuestKeys
 from conformance.kube.cluster import Cluster, Versions
+from conformance.kube.manifest import Manifest
 from conformance.kube.networks import SECONDARY_LABEL
 from conformance.kube.outcome import Inconclusive
 from conformance.kube.timeouts import Timeouts
@@ -25,7 +27,7 @@ class Handoff:
     """What the controller tells its workers. Plain values: it travels as JSON.
 
     ``namespaces`` has one for each process, in the order of the workers; ``site`` is the path of the site file or "",
-    ``guest`` the name of a guest profile.
+    ``guest`` the name of a guest profile, ``secondary_definition`` what the cluster holds as ``secondary_network``.
     """
 
     directory: str
@@ -44,6 +46,7 @@ class Handoff:
     kubevirt: str
     timeout_factor: float
     secondary_network: str = ""
+    secondary_definition: Manifest | None = None
     guest: str = DEFAULT
 
     def to_json(self) -> str:
@@ -64,8 +67,9 @@ class Run:
     whatever is created in ``ledger``; ``registrar`` may change the registration and nothing else. ``timeouts`` is the
     scaled table; ``nodes`` are those to use, sorted; ``versions`` of Kubernetes and KubeVirt; ``site`` the local facts
     of the cluster; ``keys`` those of the run's guests; ``report_dir`` where evidence goes. ``keeping`` turns true when
-    a check did not pass and the user wants to look at what it left: fixtures then delete nothing. Closing it closes
-    connections only.
+    a check did not pass and the user wants to look at what it left: fixtures then delete nothing. ``alibi`` is asked
+    before a check that has client pods accuses the binding: it says in words what keeps those from each other, and says
+    nothing where they do. Closing it closes connections only.
     """
 
     def __init__(self, handoff: Handoff, binding: Binding, process: str) -> None:
@@ -74,6 +78,7 @@ class Run:
         self.id = self.directory.id
         self.mode = handoff.mode
         self.keeping = False
+        self.alibi: Callable[[], str] = str
         self.nodes = handoff.nodes
         self.versions = Versions(handoff.kubernetes, handoff.kubevirt)
         self.timeouts = Timeouts().scaled(handoff.timeout_factor)
@@ -114,6 +119,13 @@ class Run:
                 f"or label a NetworkAttachmentDefinition with {SECONDARY_LABEL}"
             )
         return self.handoff.secondary_network
+
+    @property
+    def secondary_definition(self) -> Manifest:
+        """The definition of :attr:`secondary_network`. Raises Inconclusive where the account may not read it."""
+        if self.handoff.secondary_definition is None:
+            raise Inconclusive(f"the account of the run may not read the definition of {self.secondary_network}")
+        return self.handoff.secondary_definition
 
     def guest(self, namespace: str, name: str, image: GuestImage) -> Guest:
         """The inside of a VMI of this run, whose user data came from ``self.keys``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,9 @@ OUTCOME = "conformance"
 HANDOFF = "conformance_handoff"
 CHECKS = "conformance_checks"
 ELSEWHERE = "conformance_elsewhere"
+BYSTANDERS = frozenset({"client_pods", "pod_network"})
+"""The fixtures with pods on the pod network that the binding has no part in."""
+
 _RUN = pytest.StashKey[Run]()
 
 
@@ -92,7 +95,7 @@ class ItemHooks:
         report = yield
         if requirement_of(item):
             record = record_of(item)
-            record.add(call.when, call)
+            record.add(call.when, call, self._alibi(item))
             if report.failed:
                 self._collect(item, report)
                 current_run(self.config).keeping |= self.settings.keep_on_failure
@@ -100,6 +103,11 @@ class ItemHooks:
                 stamp = {"started": record.started, "nodeid": item.nodeid, "outcome": to_json(record.outcome())}
                 report.user_properties.append((OUTCOME, json.dumps(stamp)))
         return report
+
+    def _alibi(self, item: pytest.Item) -> Callable[[], str]:
+        """Who speaks for the binding: client pods, where the check has some."""
+        run = self.config.stash.get(_RUN, None)
+        return str if run is None or BYSTANDERS.isdisjoint(getattr(item, "fixturenames", ())) else run.alibi
 
     def _collect(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """The bundle, while the fixtures of the check still stand."""

@@ -5,6 +5,7 @@
 | the check returned, and so did its fixtures | conformant |
 | it raised AssertionError or NonConformant, or called ``pytest.fail`` | non-conformant |
 | it could not reach the guest over the network under test | non-conformant |
+| any of these, and client pods, which have nothing of the binding, do not reach each other | inconclusive |
 | it raised anything else (an EnvironmentFault, or an error of the check itself) | inconclusive |
 | a fixture failed before the check: a precondition does not hold | inconclusive |
 | a fixture failed after the check | inconclusive, unless the check found the binding at fault |
@@ -14,7 +15,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -73,8 +74,8 @@ class ItemRecord:
     measurements: list[Measurement] = field(default_factory=list)
     evidence: list[str] = field(default_factory=list)
 
-    def add(self, when: str, call: pytest.CallInfo[None]) -> None:
-        """Take in one phase."""
+    def add(self, when: str, call: pytest.CallInfo[None], alibi: Callable[[], str] = str) -> None:
+        """Take in one phase. ``alibi`` is asked before the binding is accused: what it says is the cause instead."""
         self.seconds += call.duration
         self.started = self.started or call.start
         error = call.excinfo.value if call.excinfo is not None else None
@@ -88,9 +89,12 @@ class ItemRecord:
             skip = Skip(SkipReason.INTERRUPTED, "the run ended during the check")
             self.parts.append(Outcome(self.requirement, Verdict.SKIPPED, message=skip.detail, skip=skip))
         else:
+            message = message_of(error, when) or repr(error)
             at_fault = when == "call" and is_fault_of_binding(error)
+            if at_fault and (cause := alibi()):
+                at_fault, message = False, f"{message}\nbut {cause}"
             verdict = Verdict.NON_CONFORMANT if at_fault else Verdict.INCONCLUSIVE
-            self.parts.append(Outcome(self.requirement, verdict, message=message_of(error, when) or repr(error)))
+            self.parts.append(Outcome(self.requirement, verdict, message=message))
 
     def outcome(self) -> Outcome:
         """The outcome of the item."""

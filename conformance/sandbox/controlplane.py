@@ -66,6 +66,7 @@ from conformance.sandbox.kubevirt.subresources import Subresources
 from conformance.sandbox.kubevirt.template import TemplateService
 from conformance.sandbox.kubevirt.vmis import VmiController
 from conformance.sandbox.kubevirt.vms import VmController
+from conformance.sandbox.kubevirt.workloadupdates import WorkloadUpdateController
 from conformance.sandbox.launcher.compute import compute_environment, compute_mounts, write_compute_layer
 from conformance.sandbox.launcher.container import Mount
 from conformance.sandbox.network import syscalls
@@ -202,12 +203,15 @@ class ControlPlane:
             DaemonSets(self._client, informers[DAEMON_SETS], pods, nodes).controller,
             EndpointSlices(self._client, informers[SERVICES], pods, informers[ENDPOINT_SLICES]).controller,
             *self._network.controllers(informers),
-            VmController(self._client, informers[VMS], vmis).controller,
+            VmController(self._client, informers[VMS], vmis, informers[KUBEVIRTS], self._facts).controller,
             VmiController(self._client, vmis, pods, informers[KUBEVIRTS], template).controller,
             MigrationController(
                 self._client, informers[MIGRATIONS], vmis, pods, informers[KUBEVIRTS], template
             ).controller,
             EvacuationController(self._client, nodes, vmis, informers[MIGRATIONS], self._facts).controller,
+            WorkloadUpdateController(
+                self._client, vmis, informers[MIGRATIONS], informers[KUBEVIRTS], self._facts
+            ).controller,
             *(kubelet.controller for kubelet in kubelets.values()),
             *(handler.controller for handler in handlers.values()),
         ]

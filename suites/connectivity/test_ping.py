@@ -33,6 +33,7 @@ def test_vm_pings_and_is_pinged(machine: Machine, client_pod: ClientPod, measure
     assert back.ok, f"no answer to the pod on {client_pod.node} from {back.host}: {back.error}"
 
 
+@pytest.mark.usefixtures("pod_network")
 @pytest.mark.xdist_group("guest")
 @pytest.mark.requirement("CONN-006")
 def test_vms_ping_each_other(machine: Machine, peer: Machine, measure: Measure) -> None:

@@ -8,6 +8,7 @@ from fixtures.measure import Measure
 SIZE = 64 * 1024
 
 
+@pytest.mark.usefixtures("pod_network")
 @pytest.mark.xdist_group("guest")
 @pytest.mark.requirement("CONN-002")
 def test_vm_reaches_a_vm_by_tcp(machine: Machine, peer: Machine, measure: Measure) -> None:

@@ -23,7 +23,7 @@ from conformance.kube.cluster import Cluster
 from conformance.kube.errors import ApiError
 from conformance.kube.ledger import Ledger
 from conformance.kube.lifecycle import delete_vmi, launcher_pod, migrate, pod_ips, wait_running
-from conformance.kube.manifest import NAD, VMI, Manifest
+from conformance.kube.manifest import NAD, VM, VMI, Manifest
 from conformance.kube.networks import NETWORKS, offered_network
 from conformance.kube.power import set_link
 from conformance.kube.timeouts import Deadline, Timeouts
@@ -103,7 +103,7 @@ class Vms:
             Guest(self._cluster, _NAMESPACE, name, image=image, keys=self._keys, timeouts=self._timeouts) as guest,
         ):
             begun = time.monotonic()
-            self._cluster.create(spec.vmi())
+            self._cluster.create(spec.vm())
             wait_running(self._cluster, VMI.ref(name, _NAMESPACE), Deadline.patience(_SECONDS))
             reached = self._wait_ssh(guest) - begun
             note = f"QEMU CPU {meter.seconds:.1f} s"
@@ -118,7 +118,7 @@ class Vms:
                 yield Figure("link up to lease, after link down", self._relink(guest), "s")
             if Capability.MIGRATION in self._binding.capabilities:
                 yield from self._migration(guest, meter)
-        delete_vmi(self._cluster, VMI.ref(name, _NAMESPACE), Deadline.patience(_SECONDS))
+        delete_vmi(self._cluster, VM.ref(name, _NAMESPACE), Deadline.patience(_SECONDS))
 
     def _nics(self) -> tuple[NicSpec, ...]:
         """The interface with the binding, last; on a secondary network beside one on the pod network."""

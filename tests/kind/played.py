@@ -44,11 +44,17 @@ def ready_node(cluster: Cluster, name: str) -> None:
 
 class PlayedCluster:
     """Looks at the API server ten times a second and does what is due. ``broken`` names what never comes about:
-    ``coredns``, ``multus``, ``attach``, ``operator``, ``kubevirt``, ``handler``, ``devices``.
+    ``coredns``, ``multus``, ``attach``, ``operator``, ``kubevirt``, ``handler``, ``devices``. Where the cluster
+    ``has_nodes`` of its own, those run the pods of DaemonSets.
     """
 
-    def __init__(self, kubeconfig: Path, broken: str = "", trouble: Manifest | None = None) -> None:
+    def __init__(
+        self, kubeconfig: Path, broken: str = "", trouble: Manifest | None = None, *, has_nodes: bool = False
+    ) -> None:
         self._cluster = Cluster.connect(kubeconfig)
+        self._acts = [self._coredns, self._deployments, self._kubevirt]
+        if not has_nodes:
+            self._acts.insert(1, self._daemon_sets)
         self._broken, self._trouble = broken, trouble or {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._play, name="played cluster")
@@ -64,7 +70,7 @@ class PlayedCluster:
 
     def _play(self) -> None:
         while not self._stop.wait(0.1):
-            for act in (self._coredns, self._daemon_sets, self._deployments, self._kubevirt):
+            for act in self._acts:
                 with suppress(KubeError):
                     act()
 
@@ -164,9 +170,11 @@ def workload(kind: str, name: str, namespace: str, image: str = "an-image") -> M
 
 
 @contextmanager
-def played(kubeconfig: Path, broken: str = "", trouble: Manifest | None = None) -> Iterator[PlayedCluster]:
+def played(
+    kubeconfig: Path, broken: str = "", trouble: Manifest | None = None, *, has_nodes: bool = False
+) -> Iterator[PlayedCluster]:
     """The parts at work, for as long as the block lasts."""
-    player = PlayedCluster(kubeconfig, broken, trouble)
+    player = PlayedCluster(kubeconfig, broken, trouble, has_nodes=has_nodes)
     player.start()
     try:
         yield player

@@ -43,6 +43,7 @@ SLOW = {
     "passt-no-shutdown",
     "passt-refuses-target",
     "passt-slow-info",
+    "passt-vhostuser-drops-ipv6",
     "passt-vhostuser-private-memory",
     "passt-vhostuser-refresh",
     "passt-wrong-alias",
@@ -50,11 +51,13 @@ SLOW = {
     "slirp-no-forward",
     "tap-always-eth0",
     "tap-one-queue",
+    "tap-numbered-name",
     "tap-stale-state",
 }
 # Much like others that are judged for each push: the same edit of the domain, the same migration, the same hook, the
 # same place of the fault, the same calls of a CNI plugin.
 ALIKE_MUTANTS = {
+    "managedtap-any-neighbour",
     "managedtap-tuned-first-only",
     "managedtap-tuned-link-down-after-pause",
     "managedtap-tuned-no-acpi-index",
@@ -79,14 +82,26 @@ STICKY = ("REG-001", "DHCP-001", "MIG-003", "MIG-005", "MIG-006", "MIG-007", "MI
 # Core passt leaves the guest the MTU of 65520 that passt offers, whatever the pod's is; seen on a real v1.9.0 too.
 # slirp's interface is QEMU's alone: a VMI's status has neither MAC, address nor link of it; recorded on v1.9.0.
 # passt offers that MTU under every binding (a sidecar only holds the NIC to the pod's), and a host name only where it
-# is told one, for which libvirt has no setting. QEMU's DHCP server has an MTU never, a host name by a setting.
+# is told one, for which libvirt has no setting. QEMU's DHCP server has an MTU never, a host name by a setting, and
+# gives a client whichever address of the network it asks for.
 PASST_LEASE = {"DHCP-005", "DHCP-006"}
 EXPLAINED = {
     "passt": PASST_LEASE,
     "passt-core": {"MTU-001", "MTU-002", *PASST_LEASE},
     "passt-nat": PASST_LEASE,
     "passt-vhostuser": PASST_LEASE,
-    "slirp": {"CONN-001", "DHCP-005", "DHCP-006", "HOOK-006", "LINK-004", "OBS-001", "OBS-003", "VM-002", "VM-010"},
+    "slirp": {
+        "CONN-001",
+        "DHCP-005",
+        "DHCP-006",
+        "DHCP-009",
+        "HOOK-006",
+        "LINK-004",
+        "OBS-001",
+        "OBS-003",
+        "VM-002",
+        "VM-010",
+    },
 }
 
 

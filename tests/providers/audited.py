@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from conformance.access.manifests import REGISTRAR, RUNNER
 from conformance.access.rights import load_rights
+from conformance.kube.manifest import Manifest
 
+_ACCOUNTS = {REGISTRAR: "registrar", RUNNER: "runner"}
 _CONNECTIONS = ("exec", "attach", "portforward")
 
 
@@ -34,7 +36,7 @@ def used_rights(log: Path) -> set[Used]:
 
 def _used(event: dict[str, Any]) -> Iterator[Used]:
     name = event["user"]["username"].rpartition(":")[2]
-    account = {REGISTRAR: "registrar", RUNNER: "runner"}.get(name)
+    account = _ACCOUNTS.get(name)
     ref = event.get("objectRef", {})
     if account is None or ref.get("apiGroup") == "authorization.k8s.io" or event["responseStatus"]["code"] == 403:
         return
@@ -48,15 +50,29 @@ def _used(event: dict[str, Any]) -> Iterator[Used]:
         yield used._replace(verb="create")
 
 
-def granted_rights() -> set[Used]:
-    """What `binding-conformance access` gives (with node access), where KubeVirt's CR belongs to nobody else."""
-    return {
-        Used("registrar" if right.account == "registrar" else "runner", right.group, resource, verb)
-        for right in load_rights()
-        for resource in right.resources
-        for verb in right.verbs
-        if right.account != "everybody" and right.group != "hco.kubevirt.io"
+def granted_rights(manifests: Iterable[Manifest]) -> set[Used]:
+    """What roles among the manifests give to the two accounts."""
+    given = list(manifests)
+    rules = {
+        (role["kind"], _place(role, role["metadata"])): role["rules"]
+        for role in given
+        if role["kind"] in ("Role", "ClusterRole")
     }
+    return {
+        Used(account, group, resource, verb)
+        for binding in given
+        if binding["kind"] in ("RoleBinding", "ClusterRoleBinding")
+        for subject in binding["subjects"]
+        if (account := _ACCOUNTS.get(subject["name"]))
+        for rule in rules[binding["roleRef"]["kind"], _place(binding, binding["roleRef"])]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def _place(stands: Manifest, named: Manifest) -> tuple[str | None, str]:
+    return stands["metadata"].get("namespace"), named["name"]
 
 
 def open_to_everybody() -> set[tuple[str, str, str]]:

@@ -17,9 +17,10 @@ def judge(binding: object, directory: Path, *options: object, seconds: float = 9
     """One pytest session of the suite; its report is in ``directory/<name of the binding>``."""
     command = [sys.executable, "-m", "pytest", str(ROOT / "suites"), "-o", "addopts="]
     command += ["-p", "no:cacheprovider", "--binding", str(binding), "--report-dir", str(report_of(binding, directory))]
+    modules = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     return subprocess.run(
         [*command, *map(str, options)],
-        env={**os.environ, "XDG_STATE_HOME": str(directory / "state"), "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "XDG_STATE_HOME": str(directory / "state"), "PYTHONPATH": modules},
         capture_output=True,
         text=True,
         timeout=seconds,

@@ -6,7 +6,7 @@ import copy
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from conformance.kube.manifest import (
     MIGRATION,
     NAD,
     NAMESPACE,
+    NETWORK_POLICY,
     POD,
     SERVICE,
     VM,
@@ -52,7 +53,7 @@ DISK = "quay.io/kubevirt/fedora-with-test-tooling-container-disk:v1.6.0"
 RBAC = "rbac.authorization.k8s.io/v1"
 WATCHED = (
     *(NAMESPACE, POD, NAD, CONFIG_MAP, SERVICE, DAEMON_SET, DEPLOYMENT, CRD, KUBEVIRT, HYPERCONVERGED, VM, VMI),
-    *(MIGRATION, Kind("v1", "ServiceAccount"), Kind("networking.k8s.io/v1", "NetworkPolicy")),
+    *(MIGRATION, Kind("v1", "ServiceAccount"), NETWORK_POLICY),
     *(Kind("v1", "ResourceQuota"), *(Kind(RBAC, kind) for kind in ("Role", "RoleBinding"))),
     *(Kind(RBAC, kind) for kind in ("ClusterRole", "ClusterRoleBinding")),
 )
@@ -147,13 +148,16 @@ def changes(before: dict[str, Manifest], after: dict[str, Manifest]) -> list[str
 
 
 @contextmanager
-def somebody(directory: Path, **options: str) -> Iterator[Somebody]:
-    """A sandbox with somebody's things on it, to be spoken to by nothing but a kubeconfig."""
+def somebody(directory: Path, bindings: Sequence[str] = ("managedtap", "passt"), **options: str) -> Iterator[Somebody]:
+    """A sandbox with somebody's things on it, to be spoken to by nothing but a kubeconfig.
+
+    Their registry has the images of the ``bindings``, and their nodes the CNI plugins.
+    """
     started = daemon.Options(state_dir=Path(f"/run/kbc-f{os.getpid()}"), options=options)
     with daemon.start(started, lambda _stage, _fraction: None) as running:
         provider = SandboxProvider(attach_to=started.state_dir)
         provider.up(lambda _: None)
-        for name in ("managedtap", "passt"):  # their registry has the images, their nodes the CNI plugins
+        for name in bindings:
             provider.load_artifacts(load_binding(BINDINGS / f"{name}.yaml"))
         cluster = Cluster.connect(running.kubeconfig, cache_file=directory / "discovery")
         made = Somebody(cluster, running.kubeconfig, directory)
@@ -171,11 +175,14 @@ def _furnish(owner: Somebody) -> None:
     spec = VmiSpec("v", THEIRS, (NicSpec("default", THEIRS),), DISK, "#cloud-config\n", grace_seconds=0)
     cluster.create(spec.vmi())
     wait_running(cluster, VMI.ref("v", THEIRS), Deadline.patience(90))
-    policy = Kind("networking.k8s.io/v1", "NetworkPolicy")
-    if cluster.serves(policy):
-        head = {"apiVersion": policy.api_version, "kind": policy.kind}
-        rules = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-        cluster.create({**head, "metadata": {"name": "deny-all", "namespace": THEIRS}, "spec": rules})
+    close(cluster, "deny-all", THEIRS)
+
+
+def close(cluster: Cluster, name: str, namespace: str) -> None:
+    """A policy by which nobody in the namespace talks to anybody."""
+    head = {"apiVersion": NETWORK_POLICY.api_version, "kind": NETWORK_POLICY.kind}
+    rules = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    cluster.create({**head, "metadata": {"name": name, "namespace": namespace}, "spec": rules})
 
 
 def register(cluster: Cluster, registry: Registry, name: str, value: Manifest) -> None:

@@ -14,11 +14,10 @@ from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder
 from conformance.sandbox.kubevirt import conditions
 from conformance.sandbox.kubevirt.facts import VersionFacts
-from conformance.sandbox.kubevirt.migrations import CONFIGURATION
+from conformance.sandbox.kubevirt.migrations import CONFIGURATION, unfinished
 
 STRATEGIES: Final = ("LiveMigrate", "LiveMigrateIfPossible")
 _ANNOTATION: Final = "kubevirt.io/evacuationMigration"
-_FINAL: Final = ("Succeeded", "Failed")
 _RETRY_SECONDS: Final = 1.0
 
 
@@ -45,20 +44,11 @@ class EvacuationController:
         if node is None:
             return None
         leaving = [vmi for vmi in self._vmis if _leaves(vmi, node)]
-        waiting = [vmi for vmi in leaving if not self._on_its_way(vmi)]
+        waiting = [vmi for vmi in leaving if not unfinished(self._migrations, vmi)]
         free = int(CONFIGURATION["parallelOutboundMigrationsPerNode"]) - (len(leaving) - len(waiting))
         for vmi in waiting[: max(free, 0)]:
             await self._migrate(vmi, key.name)
         return _RETRY_SECONDS if len(waiting) > free else None
-
-    def _on_its_way(self, vmi: Object) -> bool:
-        meta = vmi["metadata"]
-        return any(
-            migration["spec"]["vmiName"] == meta["name"]
-            and migration["metadata"]["namespace"] == meta["namespace"]
-            and migration.get("status", {}).get("phase") not in _FINAL
-            for migration in self._migrations
-        )
 
     async def _migrate(self, vmi: Object, node: str) -> None:
         meta, priority = vmi["metadata"], self._facts.evacuation_priority

@@ -95,6 +95,7 @@ class VersionFacts(BaseModel):
     not_migratable: str
     bridge_status_without_ipv6: bool
     evacuation_priority: str | None
+    update_priority: str | None
     link_refreshes: int
     link_refresh_seconds: float | None
     link_refresh_error_ends: bool

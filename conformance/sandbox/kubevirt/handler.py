@@ -86,6 +86,9 @@ class VirtHandler(NodeAgent):
     async def _start(self, vmi: Object, session: Session) -> float | None:
         registered = self.context.registered()
         await self.update(vmi, lambda obj: put_migratable(obj, registered, self.context.facts))
+        if vmi["spec"].get("evictionStrategy") == "LiveMigrate" and not spec.is_migratable(vmi, registered):
+            message = f"EvictionStrategy is set but vmi is not migratable; {self.context.facts.not_migratable}"
+            await self.events.warning(vmi, "Migrated", message)
         try:
             cache = await self.connect(vmi, session)
             if cache is None:

@@ -7,12 +7,14 @@ Succeeded; Failed with the VMI left on its source.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Final
 
 from conformance.sandbox.client import MIGRATIONS, PODS, VMIS, ApiClient, ApiError, Object
 from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder
 from conformance.sandbox.kubevirt import conditions, spec
+from conformance.sandbox.kubevirt.clusterconfig import ClusterConfig
 from conformance.sandbox.kubevirt.resources import memory_overhead
 from conformance.sandbox.kubevirt.template import RenderError, TemplateService
 from conformance.sandbox.kubevirt.vmis import current_pod, pods_of
@@ -35,9 +37,21 @@ CONFIGURATION: Final[Object] = {
 _FINAL: Final = ("Succeeded", "Failed")
 _BEFORE_HAND_OVER: Final = ("", "Pending", "Scheduling", "Scheduled")
 _RETRY_SECONDS: Final = 1.0
+_NAMING_UPGRADE: Final = "PodSecondaryInterfaceNamingUpgrade"
 _OVER_QUOTA: Final = "migrationRejectedByResourceQuota"
 _TARGET_LOST: Final = "Migration failed because target pod shutdown during migration"
 _ABORT_REQUESTED: Final = "migrationAbortRequested"
+
+
+def unfinished(migrations: Iterable[Object], vmi: Object) -> bool:
+    """Whether a migration of the VMI has not ended yet."""
+    meta = vmi["metadata"]
+    return any(
+        migration["spec"]["vmiName"] == meta["name"]
+        and migration["metadata"]["namespace"] == meta["namespace"]
+        and migration.get("status", {}).get("phase") not in _FINAL
+        for migration in migrations
+    )
 
 
 class MigrationController:
@@ -108,9 +122,11 @@ class MigrationController:
             if not await self._may_start(migration, vmi):
                 return _RETRY_SECONDS
             await self._touch(vmi)
-            registered = spec.registrations(next(iter(self._kubevirts), None))
+            kubevirt = next(iter(self._kubevirts), None)
+            registered, source = spec.registrations(kubevirt), current_pod(self._pods, vmi)
+            keep = not ClusterConfig(kubevirt or {}, self._template.facts).gate_enabled(_NAMING_UPGRADE)
             try:
-                pod = await self._template.render_target(vmi, registered, migration, current_pod(self._pods, vmi))
+                pod = await self._template.render_target(vmi, registered, migration, source, keep_names=keep)
             except RenderError:
                 return _RETRY_SECONDS
             try:

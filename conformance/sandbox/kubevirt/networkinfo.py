@@ -15,7 +15,6 @@ from conformance.sandbox.kubevirt import spec
 from conformance.sandbox.kubevirt.facts import VersionFacts
 
 ANNOTATION: Final = "kubevirt.io/network-info"
-_NETWORK_STATUS: Final = "k8s.v1.cni.cncf.io/network-status"
 _VOLUME: Final = "network-info-annotation"
 _MOUNT: Final = {"name": _VOLUME, "mountPath": "/etc/podinfo"}
 
@@ -39,13 +38,13 @@ def add_volume(pod: Object, vmi: Object, registered: spec.Registrations) -> None
 
 def annotation_of(pod: Object, vmi: Object, registered: spec.Registrations, facts: VersionFacts) -> str | None:
     """The annotation's value; None while Multus has not reported, or when nothing is to be told."""
-    told = json.loads((pod["metadata"].get("annotations") or {}).get(_NETWORK_STATUS) or "[]")
-    reported = {entry.get("interface"): entry for entry in told}
+    reported = spec.network_statuses(pod)
+    names = spec.pod_interface_names(vmi, reported)
     interfaces = []
     for interface, name in spec.plugin_interfaces(vmi):
         network = spec.networks(vmi)[interface["name"]]
         if _wanted(name, registered) and not spec.is_primary(network):
-            if (entry := reported.get(spec.pod_interface_name(network))) is None:
+            if (entry := reported.get(names[interface["name"]])) is None:
                 return None
             if not facts.network_info_without_device and not entry.get("device-info"):
                 continue

@@ -5,12 +5,12 @@ Sources: KubeVirt `pkg/network/{vmispec,namescheme,netbinding}`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from conformance.sandbox.client import Object
+from conformance.sandbox.launcher.podinterfaces import pod_interface_names as names_in_pod
 
 CORE_METHODS: Final = ("bridge", "masquerade", "sriov", "passtBinding", "slirp", "macvtap", "passt")
 BRIDGE_MIGRATION: Final = "kubevirt.io/allow-pod-bridge-network-live-migration"
@@ -54,16 +54,21 @@ def is_primary(network: Object) -> bool:
     return "pod" in network or bool((network.get("multus") or {}).get("default"))
 
 
-def pod_interface_name(network: Object) -> str:
-    """`eth0` for the primary network, else `pod` and eleven hexadecimal digits of the name's SHA-256."""
-    return "eth0" if is_primary(network) else "pod" + hashlib.sha256(network["name"].encode()).hexdigest()[:11]
+def pod_interface_names(vmi: Object, reported: Collection[str] = ()) -> dict[str, str]:
+    """The pod interface of each network by name, as KubeVirt reckons from the interfaces that Multus reports."""
+    return names_in_pod(networks(vmi).values(), reported)
+
+
+def network_statuses(pod: Object | None) -> dict[str, Object]:
+    """What Multus reports of the pod in the annotation `network-status`, by interface."""
+    annotations = (pod or {"metadata": {}})["metadata"].get("annotations") or {}
+    entries = json.loads(annotations.get("k8s.v1.cni.cncf.io/network-status") or "[]")
+    return {entry.get("interface", ""): entry for entry in entries}
 
 
 def reported_interfaces(pod: Object | None) -> frozenset[str]:
-    """The pod's interfaces that Multus reports in the annotation `network-status`."""
-    annotations = (pod or {"metadata": {}})["metadata"].get("annotations") or {}
-    entries = json.loads(annotations.get("k8s.v1.cni.cncf.io/network-status") or "[]")
-    return frozenset(entry.get("interface", "") for entry in entries)
+    """The pod's interfaces that Multus reports."""
+    return frozenset(network_statuses(pod))
 
 
 def registrations(kubevirt: Object | None) -> dict[str, Object]:

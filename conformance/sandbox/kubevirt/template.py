@@ -102,12 +102,24 @@ class TemplateService:
         return pod
 
     async def render_target(
-        self, vmi: Object, registered: spec.Registrations, migration: Object, source: Object | None
+        self,
+        vmi: Object,
+        registered: spec.Registrations,
+        migration: Object,
+        source: Object | None,
+        *,
+        keep_names: bool,
     ) -> Object:
-        """The pod that a migration of `vmi` moves to: never on the source's node, with the very disks of its pod."""
+        """The pod that a migration of `vmi` moves to: never on the source's node, with the very disks of its pod.
+
+        `keep_names`: secondary networks that the source has by the older naming scheme keep those names.
+        """
         pod = await self.render(vmi, registered)
         _pin_disks(pod, source or {})
         meta, job = pod["metadata"], migration["metadata"]
+        if keep_names:
+            names = spec.pod_interface_names(vmi, spec.reported_interfaces(source))
+            meta["annotations"] |= network_annotations(vmi, registered, names)
         meta["annotations"] |= {"kubevirt.io/migrationJobName": job["name"], "kubevirt.io/nonroot": "true"}
         meta["labels"] |= {
             "kubevirt.io/migrationJobUID": job["uid"],
@@ -273,8 +285,14 @@ def _pin_disks(pod: Object, source: Object) -> None:
             container["image"] = running[name]
 
 
-def network_annotations(vmi: Object, registered: spec.Registrations) -> dict[str, str]:
-    """The Multus annotations: each secondary network, then the NAD of its binding; nothing for a bare pod network."""
+def network_annotations(
+    vmi: Object, registered: spec.Registrations, names: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The Multus annotations: each secondary network, then the NAD of its binding; nothing for a bare pod network.
+
+    `names` are the pod interfaces by network; None: by the hashed scheme, as in every new pod.
+    """
+    names = spec.pod_interface_names(vmi) if names is None else names
     by_network = {interface["name"]: interface for interface in spec.interfaces(vmi)}
     namespace = vmi["metadata"]["namespace"]
     elements: list[Object] = []
@@ -287,7 +305,7 @@ def network_annotations(vmi: Object, registered: spec.Registrations) -> dict[str
             annotations[DEFAULT_NETWORK_ANNOTATION] = "/".join(place)
         elif multus:
             nad_namespace, nad = spec.namespaced_name(multus["networkName"], namespace)
-            element = {"name": nad, "namespace": nad_namespace, "interface": spec.pod_interface_name(network)}
+            element = {"name": nad, "namespace": nad_namespace, "interface": names[name]}
             if mac := interface.get("macAddress"):
                 element["mac"] = mac
             elements.append(element)

@@ -8,7 +8,9 @@ from conformance.sandbox.client import PODS, VMIS, ApiClient, ApiError, Object
 from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder, timestamp
 from conformance.sandbox.kubevirt import conditions, networkinfo, spec
+from conformance.sandbox.kubevirt.clusterconfig import ClusterConfig
 from conformance.sandbox.kubevirt.facts import VersionFacts
+from conformance.sandbox.kubevirt.liveupdate import note_migration_required
 from conformance.sandbox.kubevirt.template import RenderError, TemplateService
 from conformance.sandbox.kubevirt.vmistatus import served_fields
 
@@ -166,6 +168,9 @@ class VmiController:
             self._schedule(vmi, pod)
         elif pod.get("status", {}).get("phase") in _FINAL and not _migrated_away(vmi, pod):
             conditions.enter_phase(vmi, "Failed" if status["phase"] != "Running" else "Succeeded")
+        elif status["phase"] == "Running":
+            kubevirt = next(iter(self._kubevirts), {})
+            note_migration_required(vmi, pod, ClusterConfig(kubevirt, self._template.facts))
         _mirror_readiness(vmi, pod)
         if status.get("evacuationNodeName"):
             conditions.put(vmi, _EVICTION, True, _EVICTION, "VMI is marked for eviction")
@@ -271,10 +276,11 @@ def _image_problem(pod: Object) -> tuple[str, str] | None:
 def _scheduled_interfaces(vmi: Object, pod: Object, facts: VersionFacts) -> list[Object]:
     """status.interfaces before the domain exists: names, and who reported secondary ones."""
     networks, reported, found = spec.networks(vmi), spec.reported_interfaces(pod), []
+    names = spec.pod_interface_names(vmi, reported)
     for interface in spec.interfaces(vmi):
         if (network := networks.get(interface["name"])) is None:
             continue
-        entry: Object = {"name": interface["name"], "podInterfaceName": spec.pod_interface_name(network)}
+        entry: Object = {"name": interface["name"], "podInterfaceName": names[interface["name"]]}
         if not spec.is_primary(network) and entry["podInterfaceName"] in reported:
             entry["infoSource"] = "multus-status"
         found.append(entry)

@@ -26,10 +26,13 @@ def interface_status(
     """
     by_name = {nic.alias.removeprefix(_USER_ALIAS): nic for nic in domain}
     networks, entries = spec.networks(vmi), []
+    names = spec.pod_interface_names(vmi, reported)
     for interface in spec.interfaces(vmi):
         network = networks[interface["name"]]
         nic = by_name.pop(interface["name"], None)
-        entries.append(_entry(interface, network, nic, cache, facts, reported))
+        on = names[interface["name"]]
+        secondary = not spec.is_primary(network) and on in reported
+        entries.append(_entry(interface, on, secondary, nic, cache, facts))
     entries += [{"name": name} | _domain_part(nic, "domain") for name, nic in by_name.items()]
     entries.sort(key=_place)
     return [served_fields(entry, facts) for entry in entries]
@@ -52,18 +55,17 @@ def _place(entry: Object) -> int:
 
 def _entry(
     interface: Object,
-    network: Object,
+    pod_interface: str,
+    by_multus: bool,
     nic: DomainInterface | None,
     cache: PodInterfaces,
     facts: VersionFacts,
-    reported: Set[str],
 ) -> Object:
     name = interface["name"]
-    entry: Object = {"name": name, "podInterfaceName": spec.pod_interface_name(network)}
-    secondary = not spec.is_primary(network) and entry["podInterfaceName"] in reported
+    entry: Object = {"name": name, "podInterfaceName": pod_interface}
     if nic is None:
-        return entry | ({"infoSource": "multus-status"} if secondary else {})
-    entry |= _domain_part(nic, "domain, multus-status" if secondary else "domain")
+        return entry | ({"infoSource": "multus-status"} if by_multus else {})
+    entry |= _domain_part(nic, "domain, multus-status" if by_multus else "domain")
     cached = cache.get(name)
     addresses = [] if cached is None else list(cached.addresses)
     if "bridge" in interface and facts.bridge_status_without_ipv6:

@@ -9,6 +9,9 @@ from conformance.sandbox.client import VMIS, VMS, ApiClient, ApiError, Object
 from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.events import EventRecorder
 from conformance.sandbox.kubevirt import conditions, spec, startfailure
+from conformance.sandbox.kubevirt.clusterconfig import ClusterConfig
+from conformance.sandbox.kubevirt.facts import VersionFacts
+from conformance.sandbox.kubevirt.liveupdate import restart_required, update_networks
 from conformance.sandbox.kubevirt.template import VM_GENERATION
 
 FINALIZER: Final = "kubevirt.io/virtualMachineControllerFinalize"
@@ -26,13 +29,19 @@ _COPIED_CONDITIONS: Final = (
 class VmController:
     """Keeps one VMI per running VirtualMachine."""
 
-    def __init__(self, client: ApiClient, vms: Informer, vmis: Informer) -> None:
+    def __init__(
+        self, client: ApiClient, vms: Informer, vmis: Informer, kubevirts: Informer, facts: VersionFacts
+    ) -> None:
         self._client, self._vms, self._vmis = client, vms, vmis
+        self._kubevirts, self._facts = kubevirts, facts
         self._started_as: dict[str, tuple[str, Object]] = {}
         self._events = EventRecorder(client, "virtualmachine-controller")
         self.controller = Controller("virt-controller vm", self._reconcile)
         self.controller.watch(vms)
         self.controller.watch(vmis)
+
+    def _config(self) -> ClusterConfig:
+        return ClusterConfig(next(iter(self._kubevirts), {}), self._facts)
 
     async def _reconcile(self, key: Key) -> float | None:
         vm = self._vms.get(*key)
@@ -111,12 +120,15 @@ class VmController:
         return None
 
     async def _update_live(self, vm: Object, vmi: Object) -> None:
-        """Copy the one thing of an interface that reaches a running VMI: its link state."""
-        wanted = {i["name"]: i.get("state") for i in spec.interfaces({"spec": vm["spec"]["template"]["spec"]})}
-        if all(wanted.get(i["name"]) == i.get("state") for i in spec.interfaces(vmi) if i["name"] in wanted):
+        """Copy what reaches a running VMI: the link state of an interface, and a secondary network's name."""
+        template, config = vm["spec"]["template"], self._config()
+        wanted = {i["name"]: i.get("state") for i in spec.interfaces({"spec": template["spec"]})}
+        same = all(wanted.get(i["name"]) == i.get("state") for i in spec.interfaces(vmi) if i["name"] in wanted)
+        if same and not update_networks(copy.deepcopy(vmi), template, config):
             return
 
         def change(obj: Object) -> None:
+            update_networks(obj, template, config)
             for interface in spec.interfaces(obj):
                 state = wanted.get(interface["name"])
                 if state is None:
@@ -153,7 +165,9 @@ class VmController:
             _copy_conditions(obj, vmi)
             if vmi is None or vmi["metadata"].get("deletionTimestamp"):
                 conditions.drop(obj, "RestartRequired")
-            elif "RestartRequired" not in {c["type"] for c in status.get("conditions") or []} and _changed(obj, vmi):
+            elif not conditions.is_true(obj, "RestartRequired") and restart_required(
+                obj["spec"]["template"], vmi, self._config()
+            ):
                 message = "a non-live-updatable field was changed in the template spec"
                 conditions.put(obj, "RestartRequired", True, "", message)
 
@@ -225,19 +239,6 @@ def _copy_conditions(vm: Object, vmi: Object | None) -> None:
             conditions.put(vm, kind, holds, condition.get("reason", ""), condition.get("message", ""))
         elif kind != "Ready":
             conditions.drop(vm, kind)
-
-
-def _changed(vm: Object, vmi: Object | None) -> bool:
-    """Whether an existing interface differs in more than its link state from what the VMI runs with."""
-    if vmi is None:
-        return False
-    running = {i["name"]: _without_state(i) for i in spec.interfaces(vmi)}
-    wanted = {i["name"]: _without_state(i) for i in spec.interfaces({"spec": vm["spec"]["template"]["spec"]})}
-    return any(name in wanted and wanted[name] != interface for name, interface in running.items())
-
-
-def _without_state(interface: Object) -> Object:
-    return {key: value for key, value in interface.items() if key != "state"}
 
 
 def _printable(vm: Object, vmi: Object | None) -> str:

@@ -25,7 +25,13 @@ from conformance.sandbox.launcher.launcher import HOOK_VOLUME, DomainState, Laun
 from conformance.sandbox.launcher.links import DomainInterface
 from conformance.sandbox.launcher.migration import MigrationResult
 from conformance.sandbox.launcher.netpod import setup_pod_network
-from conformance.sandbox.launcher.podinterfaces import PodInterface, PodInterfaces, pod_interface_name
+from conformance.sandbox.launcher.podinterfaces import (
+    PodInterface,
+    PodInterfaces,
+    has_ordinal_name,
+    pod_interface_name,
+    pod_interface_names,
+)
 
 __all__ = [
     "DIRECTORY_VARIABLE",
@@ -53,7 +59,9 @@ __all__ = [
     "compute_environment",
     "compute_mounts",
     "connect_console",
+    "has_ordinal_name",
     "pod_interface_name",
+    "pod_interface_names",
     "setup_pod_network",
     "write_compute_layer",
 ]

@@ -1,14 +1,16 @@
 """What the network set-up of a pod leaves for the rest of the launcher: one record a VMI interface, and their names."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from conformance.sandbox.launcher.dhcp import Lease
 
 PRIMARY_POD_INTERFACE = "eth0"
 PRIMARY_TAP = "tap0"
+_ORDINAL: Final = re.compile(r"net[0-9]+")
 
 Attachment = Literal["tap", "managedTap", "bridge", "masquerade", "passt", "none"]
 """What core does for the interface: take a link as it is, plumb a tap itself, its own bindings, or nothing.
@@ -69,9 +71,28 @@ def pod_interface_name(network: Mapping[str, object]) -> str:
     return "pod" + hashlib.sha256(str(network["name"]).encode()).hexdigest()[:11]
 
 
-def tap_name(network: Mapping[str, object]) -> str:
-    """The tap of a VMI network: tap0, or `tap` and the same 11 digits."""
-    return "tap" + pod_interface_name(network)[3:] if is_secondary(network) else PRIMARY_TAP
+def has_ordinal_name(present: Iterable[str]) -> bool:
+    """Whether an interface is called `net<digits>`, as all secondary ones were before KubeVirt hashed their names."""
+    return any(_ORDINAL.fullmatch(name) for name in present)
+
+
+def pod_interface_names(networks: Iterable[Mapping[str, object]], present: Iterable[str]) -> dict[str, str]:
+    """The pod interface of each VMI network, by the network's name, in a pod with the interfaces `present`.
+
+    One interface called `net<digits>` is enough to take the pod for one of the older naming scheme: then the secondary
+    networks are expected at `net1`, `net2` and so on, in the order of the spec (KubeVirt `pkg/network/namescheme`).
+    """
+    ordinal, names, position = has_ordinal_name(present), {}, 0
+    for network in networks:
+        position += is_secondary(network)
+        old = ordinal and is_secondary(network)
+        names[str(network["name"])] = f"net{position}" if old else pod_interface_name(network)
+    return names
+
+
+def tap_name(network: Mapping[str, object], pod_interface: str) -> str:
+    """The tap of a VMI network: tap0, or `tap` and the pod interface's name without its first three letters."""
+    return "tap" + pod_interface[3:] if is_secondary(network) else PRIMARY_TAP
 
 
 def bridge_name(pod_interface: str) -> str:

@@ -66,9 +66,9 @@ def granted(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 ROLES = (
-    Kind(RBAC, "Role").ref(REGISTRAR, REGISTRY.ref.namespace),
+    Kind(RBAC, "Role").ref(f"{REGISTRAR}:granted", REGISTRY.ref.namespace),
     Kind(RBAC, "Role").ref(RUNNER, "granted"),
-    Kind(RBAC, "ClusterRole").ref(RUNNER),
+    Kind(RBAC, "ClusterRole").ref(f"{RUNNER}:granted"),
 )
 
 
@@ -130,6 +130,15 @@ def test_the_printed_manifests_are_those_that_are_granted() -> None:
     assert printed[2:] == made
     assert [entry["metadata"]["name"] for entry in printed[:2]] == ["a", "b"]
     assert not any("daemonsets" in rule["resources"] for entry in made for rule in entry.get("rules", []))
+
+
+def test_what_is_printed_for_two_teams_of_one_cluster_stays_apart() -> None:
+    """The second team's must not take the first one's away by bearing its names."""
+    named: list[set[tuple[str, str, str]]] = []
+    for team in ("a", "b"):
+        made = access_manifests(REGISTRY, [team], home=team, node_access=False)
+        named.append({(m["kind"], m["metadata"].get("namespace", ""), m["metadata"]["name"]) for m in made})
+    assert not named[0] & named[1]
 
 
 def test_a_kubeconfig_of_an_account_is_private(granted: Granted, server: Server, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from conformance.access.manifests import RUNNER, access_manifests
+from conformance.access.manifests import REGISTRAR, RUNNER, access_manifests
 from conformance.images.lock import Part
 from conformance.kube.manifest import KUBEVIRT
 from conformance.kube.registry import Registry
@@ -104,16 +104,34 @@ def test_the_definition_that_comes_with_it_is_sound() -> None:
     assert load_binding(DEPLOY / "base" / "binding.yaml").name == "managedtap"
 
 
-def test_the_accounts_have_the_rights_that_a_run_asks_for_and_no_others() -> None:
+def test_the_accounts_have_the_rights_that_a_run_asks_for() -> None:
     site = load_site(DEPLOY / "base" / "site.yaml")
     registry = Registry(KUBEVIRT.ref("kubevirt", "kubevirt"), KUBEVIRT.ref("kubevirt", "kubevirt"))
     wanted = list(access_manifests(registry, site.namespaces, home="binding-conformance", node_access=False))
     found = documents(DEPLOY / "base" / "access.yaml")
-    assert found[: len(wanted)] == wanted
-    rest = found[len(wanted) :]
-    assert {d["metadata"]["name"] for d in rest} == {f"{RUNNER}-installed"}
-    verbs = {verb for d in rest for rule in d.get("rules", []) for verb in rule["verbs"]}
-    assert verbs == {"get", "list", "watch"}, "to wait for what an administrator has installed"
+    assert found[:-3] == wanted
+
+
+def test_beyond_that_the_runner_reads_what_is_installed_and_has_the_registrars_role() -> None:
+    """The Job's account is the only one that it has: what checks register besides, it registers itself."""
+    added = documents(DEPLOY / "base" / "access.yaml")[-3:]
+    assert [(d["kind"], d["metadata"]["name"]) for d in added] == [
+        ("ClusterRole", f"{RUNNER}-installed"),
+        ("ClusterRoleBinding", f"{RUNNER}-installed"),
+        ("RoleBinding", f"{RUNNER}-registers"),
+    ]
+    role, _, registers = added
+    assert {verb for rule in role["rules"] for verb in rule["verbs"]} <= {"get", "list", "watch"}
+    registrar = documents(DEPLOY / "base" / "access.yaml")[2]
+    assert (registrar["kind"], registrar["metadata"]["name"]) == ("Role", registers["roleRef"]["name"])
+    assert registers["metadata"]["namespace"] == registrar["metadata"]["namespace"]
+    rule = {"apiGroups": ["kubevirt.io"], "resources": ["kubevirts"], "verbs": ["get", "patch"]}
+    assert registrar["rules"] == [{**rule, "resourceNames": ["kubevirt"]}], "one object, by its name"
+    assert {d["roleRef"]["name"] for d in added if "roleRef" in d} == {
+        f"{RUNNER}-installed",
+        f"{REGISTRAR}:binding-conformance",
+    }
+    assert all([s["name"] for s in d["subjects"]] == [RUNNER] for d in added if "subjects" in d)
 
 
 def test_the_image_is_built_from_the_locked_base_and_runs_as_nobody_special() -> None:

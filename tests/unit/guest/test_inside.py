@@ -8,8 +8,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import dns.message
+import dns.rcode
+import dns.rrset
 import pytest
 
 from conformance.guest.carrier import CarrierWatch
@@ -160,6 +164,36 @@ def test_udp_echo_where_the_tool_can(limited: LocalShell) -> None:
         echo = GuestClient(limited).udp_echo("127.0.0.1", 778, flows=2, sizes=(1, 1400), timeout=2)
     assert echo.ok
     assert echo.sent == 4
+
+
+def answer_one(server: socket.socket, name: str) -> None:
+    """Answer one query: with an address for the name, with "no such name" for any other."""
+    data, peer = server.recvfrom(4096)
+    query = dns.message.from_wire(data)
+    response = dns.message.make_response(query)
+    if query.question[0].name.to_text() == f"{name}.":
+        response.answer.append(dns.rrset.from_text(f"{name}.", 60, "IN", "A", "192.0.2.1"))
+    else:
+        response.set_rcode(dns.rcode.NXDOMAIN)
+    server.sendto(response.to_wire(), peer)
+
+
+def test_a_name_server_is_asked_with_python_where_nothing_better_is(limited: LocalShell) -> None:
+    client = GuestClient(limited)
+    if tool_of(limited) != "python3":
+        with pytest.raises(GuestLacks, match="neither nslookup, dig nor python3"):
+            client.ask_nameserver("127.0.0.1", "known.local")
+        return
+    inside = Namespace(int(limited.argv[limited.argv.index("-t") + 1]))
+    with (
+        inside.inside(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as server,
+        ThreadPoolExecutor() as pool,
+    ):
+        server.bind(("127.0.0.1", 53))
+        for name, known in (("known.local", True), ("other.local", False)):
+            answered = pool.submit(answer_one, server, "known.local")
+            assert client.ask_nameserver("127.0.0.1", name) is known
+            answered.result()
 
 
 def test_as_root_needs_no_sudo_for_root() -> None:

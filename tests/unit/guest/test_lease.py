@@ -40,6 +40,11 @@ def test_mtu_and_host_name_are_read(text: str) -> None:
     assert parse_lease(text) == Offered(1450, "main-1")
 
 
+def test_the_search_list_of_networkd_is_read() -> None:
+    told = f"{NETWORKD}DOMAIN_SEARCH_LIST=vms.svc.cluster.local cluster.local\n"
+    assert parse_lease(told).search == ("vms.svc.cluster.local", "cluster.local")
+
+
 def test_what_a_lease_does_not_say_is_none() -> None:
     assert parse_lease("interface=eth0\nDHCP4.OPTION[9]:requested_host_name = 1\n") == Offered(None, None)
 

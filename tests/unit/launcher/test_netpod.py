@@ -19,6 +19,7 @@ from conformance.sandbox.launcher.podinterfaces import (
     bridge_name,
     enslaved_name,
     pod_interface_name,
+    pod_interface_names,
     tap_name,
 )
 
@@ -28,16 +29,29 @@ SECONDARY = {"name": "sec1", "multus": {"networkName": "sec-bridge"}}
 def test_names_as_on_a_real_cluster() -> None:
     pod = pod_interface_name(SECONDARY)
     assert pod == "podd388a6c6411"
-    assert tap_name(SECONDARY) == "tapd388a6c6411"
+    assert tap_name(SECONDARY, pod) == "tapd388a6c6411"
     assert bridge_name(pod) == "k6t-d388a6c6411"
     assert enslaved_name(pod) == "d388a6c6411-nic"
-    assert max(len(name) for name in (pod, tap_name(SECONDARY), bridge_name(pod), enslaved_name(pod))) <= 15
+    assert max(len(name) for name in (pod, tap_name(SECONDARY, pod), bridge_name(pod), enslaved_name(pod))) <= 15
 
 
 def test_primary_names() -> None:
     for network in ({"name": "default", "pod": {}}, {"name": "x", "multus": {"networkName": "n", "default": True}}):
-        assert (pod_interface_name(network), tap_name(network)) == ("eth0", "tap0")
+        assert (pod_interface_name(network), tap_name(network, "eth0")) == ("eth0", "tap0")
     assert (bridge_name("eth0"), enslaved_name("eth0")) == ("k6t-eth0", "eth0-nic")
+
+
+@pytest.mark.parametrize(
+    ("present", "names"),
+    [
+        (["lo", "eth0", "podd388a6c6411"], {"default": "eth0", "sec1": "podd388a6c6411", "z": "pod594e519ae49"}),
+        (["eth0", "podd388a6c6411", "net7"], {"default": "eth0", "sec1": "net1", "z": "net2"}),
+        (["eth0", "net", "net1a", "xnet1"], {"default": "eth0", "sec1": "podd388a6c6411", "z": "pod594e519ae49"}),
+    ],
+)
+def test_one_ordinal_name_is_enough_for_the_older_scheme(present: list[str], names: dict[str, str]) -> None:
+    networks = [{"name": "default", "pod": {}}, SECONDARY, {"name": "z", "multus": {"networkName": "n"}}]
+    assert pod_interface_names(networks, present) == names
 
 
 @pytest.mark.parametrize(

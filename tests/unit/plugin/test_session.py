@@ -70,6 +70,14 @@ def test_bug_in_the_check():
 def test_named_fault():
     raise NonConformant("status shows no address")
 
+@pytest.fixture
+def client_pods(run):
+    run.alibi = lambda: "pods do not reach each other"
+
+@pytest.mark.requirement("CONN-001")
+def test_closed(client_pods):
+    assert False, "no answer from the VM"
+
 @pytest.mark.requirement("MIG-003")
 def test_skips():
     pytest.skip("one node only")
@@ -155,6 +163,8 @@ def test_every_kind_of_outcome_reaches_the_report(project: Project) -> None:
         "OBS-003": Verdict.NON_CONFORMANT,
     }
     entries = {entry.id: entry.outcome for entry in report.entries}
+    assert verdicts["CONN-001"] is Verdict.INCONCLUSIVE, "pods without the binding have the same trouble"
+    assert entries["CONN-001"].message == "no answer from the VM\nassert False\nbut pods do not reach each other"
     assert "saw bad, wanted good" in entries["REG-007"].message
     assert "a precondition of the check does not hold" in entries["VM-002"].message
     assert entries["MIG-003"].skip is not None

@@ -14,11 +14,11 @@ from fixtures.images import LOCK, lock
 FIXTURES = LOCK.parent
 BINDINGS = sorted(FIXTURES.glob("bindings/*.yaml"))
 MUTANTS = sorted(FIXTURES.glob("mutants/*.yaml"))
-ABOUT_KUBEVIRT = {"HP-001", "OBS-002", "POD-001", "POD-002", "SEC-001"}
+ABOUT_KUBEVIRT = {"CONN-014", "HP-001", "POD-001", "POD-002", "SEC-001"}
 REGISTERING = {"REG-002", "REG-003", "REG-004", "REG-005", "REG-006", "REG-008", "REG-009", "REG-010", "REG-014"}
 UNREACHABLE = ABOUT_KUBEVIRT | REGISTERING
 """Checks of what KubeVirt itself does, which no binding can make fail: what its admission says, with a name or a
-network that is not there, how it names pod interfaces, and how it makes the launcher pod. `test_kubevirts_part.py`,
+network that is not there, and how it makes the launcher pod. `test_kubevirts_part.py`,
 `test_registrations_part.py` and `tests/contract/test_registration_checks.py` show that they can fail.
 """
 

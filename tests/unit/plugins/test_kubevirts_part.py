@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import cast
 
@@ -10,15 +11,19 @@ import pytest
 
 from conformance.guest.image import DEFAULT
 from conformance.kube.cluster import Cluster
-from conformance.kube.errors import ApiError, from_status
+from conformance.kube.errors import ApiError, BoundExceeded, from_status
 from conformance.kube.manifest import Manifest
 from conformance.kube.networks import NETWORKS
+from conformance.kube.timeouts import Timeouts
 from conformance.kube.vmi import InterfaceStatus, NicSpec
 from conformance.model import NadReference
 from conformance.plugin.run import Run
 from conformance.site.site import Site
+from fixtures.clients import ClientPods
 from fixtures.machines import Machine, Start
+from fixtures.reach import Resolver
 from fixtures.secondary import SECONDARY, Companion, hashed_interface
+from suites.connectivity import test_by_name
 from suites.hotplug import test_absent
 from suites.observability import test_pod_interface
 from suites.pod import test_binding_network, test_network_order
@@ -206,3 +211,24 @@ def test_order_of_the_networks(elements: tuple[Manifest, ...], right: bool) -> N
     else:
         with pytest.raises(AssertionError):
             test_network_order.test_bindings_network_follows_the_interfaces_own(start)
+
+
+@pytest.mark.parametrize(("found", "right"), [(("10.0.0.5", "fd00::5"), True), (("10.0.0.6",), False), ((), False)])
+def test_full_names(monkeypatch: pytest.MonkeyPatch, found: tuple[str, ...], right: bool) -> None:
+    asked: list[str] = []
+
+    def resolved(_cluster: object, _pod: object, name: str) -> tuple[str, ...]:
+        asked.append(name)
+        return found
+
+    search = ("ns.svc.cluster.local", "svc.cluster.local", "cluster.local")
+    monkeypatch.setattr(test_by_name, "resolved", resolved)
+    monkeypatch.setattr(test_by_name, "resolver_of", lambda *_: Resolver(("10.96.0.10",), search))
+    monkeypatch.setattr(test_by_name, "service", lambda *_, **__: nullcontext())
+    run = SimpleNamespace(cluster=None, timeouts=Timeouts().scaled(0.001))
+    view = SimpleNamespace(node="one", address=lambda _network: "10.0.0.5")
+    spec = SimpleNamespace(name="vm", namespace="ns")
+    machine = cast(Machine, SimpleNamespace(run=run, spec=spec, ref="vm", view=lambda: view))
+    with nullcontext() if right else pytest.raises(BoundExceeded, match=r"resolves to 10\.0\.0\.5"):
+        test_by_name.test_full_name_leads_to_the_vm(machine, cast(ClientPods, {"two": SimpleNamespace()}))
+    assert asked[0] == "vm.machines.ns.svc.cluster.local"

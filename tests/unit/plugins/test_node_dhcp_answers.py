@@ -156,6 +156,13 @@ def test_fault_pod_host_name() -> None:
     assert ask(server(answers.POD_HOST_NAME), request(DISCOVER)).options[packets.HOST_NAME] == POD.name.encode()
 
 
+def test_fault_any_neighbour_acknowledges_every_address_of_the_network() -> None:
+    serving = server(answers.ANY_NEIGHBOUR)
+    given = ask(serving, request(REQUEST, ADDRESS + 1))
+    assert (given.kind, given.offered) == (ACK, ADDRESS + 1)
+    assert ask(serving, request(REQUEST, ELSEWHERE)).kind == NAK
+
+
 def test_another_pod_is_called_by_its_own_name() -> None:
     assert answers.host_name("dhcp-client-0") == "dhcp-client-0"
 

@@ -12,6 +12,7 @@ from conformance.sandbox.kubevirt import spec
 from conformance.sandbox.kubevirt.facts import facts_for
 from conformance.sandbox.kubevirt.networkinfo import annotation_of
 from conformance.sandbox.kubevirt.template import TemplateService
+from conformance.sandbox.launcher.podinterfaces import pod_interface_name
 from tests.unit.sandbox.byversion import ALL, Object, since
 
 REGISTERED: spec.Registrations = {
@@ -207,7 +208,7 @@ def test_network_info_says_what_the_version_says(version: str, with_device: Obje
 
 
 def pod_interface(network: str) -> str:
-    return spec.pod_interface_name({"name": network, "multus": {"networkName": network}})
+    return pod_interface_name({"name": network, "multus": {"networkName": network}})
 
 
 def reported(status: list[Object]) -> Object:

@@ -83,7 +83,9 @@ def test_target_pod_stays_away_from_its_source() -> None:
     recorded = recording.pods[1]
     disk = next(c["image"] for c in recorded["spec"]["containers"] if c["name"] == "volumed")
     source = {"status": {"containerStatuses": [{"name": "volumed", "imageID": disk}]}}
-    pod = asyncio.run(service().render_target(vmi, recording.registered, recording.migrations[0], source))
+    pod = asyncio.run(
+        service().render_target(vmi, recording.registered, recording.migrations[0], source, keep_names=False)
+    )
     assert [c["image"] for c in pod["spec"]["containers"] if c["name"] == "volumed"] == [disk]
     assert [c["image"] for c in pod["spec"]["initContainers"] if c["name"] == "volumed-init"] == [disk]
     assert pod["spec"]["affinity"]["podAntiAffinity"] == recorded["spec"]["affinity"]["podAntiAffinity"]

@@ -23,6 +23,7 @@ from conformance.sandbox.launcher.podinterfaces import (
     PodInterface,
     PodInterfaces,
     pod_interface_name,
+    pod_interface_names,
     tap_name,
 )
 from conformance.sandbox.launcher.protocols import NodeLike
@@ -54,8 +55,11 @@ async def setup_pod_network(
     namespace = Namespace(node, netns)
     links = await namespace.links()
     found: dict[str, PodInterface] = {}
-    for index, (interface, network) in enumerate(interfaces_with_networks(vmi)):
-        record = _discover(interface, network, registrations, links, queue_count(vmi, interface))
+    pairs = interfaces_with_networks(vmi)
+    names = pod_interface_names([network for _, network in pairs], links)
+    for index, (interface, network) in enumerate(pairs):
+        expected = names[str(network["name"])]
+        record = _discover(interface, network, expected, registrations, links, queue_count(vmi, interface))
         plumb = _PLUMBERS.get(record.attachment)
         if plumb is not None:
             if not record.exists:
@@ -70,13 +74,17 @@ async def setup_pod_network(
 def _discover(
     interface: Interface,
     network: Network,
+    expected: str,
     registrations: Registrations,
     links: Mapping[str, Link],
     queues: int,
 ) -> PodInterface:
-    pod_interface, tap = pod_interface_name(network), tap_name(network)
-    record = PodInterface(str(interface["name"]), pod_interface, attachment_of(interface, registrations), queues=queues)
-    if record.attachment == "tap":
+    attachment = attachment_of(interface, registrations)
+    hashed = pod_interface_name(network)
+    pod_interface = hashed if attachment == "tap" and hashed in links else expected
+    tap = tap_name(network, pod_interface)
+    record = PodInterface(str(interface["name"]), pod_interface, attachment, queues=queues)
+    if attachment == "tap":
         record = replace(record, target=tap if tap in links else pod_interface)
     elif record.attachment in ("managedTap", "bridge", "masquerade"):
         record = replace(record, target=tap)

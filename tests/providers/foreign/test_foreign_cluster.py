@@ -5,47 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import yaml
 
-from conformance.access.accounts import account_kubeconfig
 from conformance.access.manifests import REGISTRAR, RUNNER
-from conformance.kube.manifest import Kind
-from tests.lacking import need_root
-from tests.providers.somebody import BINDINGS, RBAC, Somebody, changes, somebody
-
-TEAM = "team-a"
-
-
-@pytest.fixture(scope="module")
-def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Somebody]:
-    need_root()
-    with somebody(tmp_path_factory.mktemp("foreign")) as found:
-        yield found
-
-
-@pytest.fixture
-def nothing_changes(owner: Somebody) -> Iterator[None]:
-    """Whatever happens in between, the cluster is afterwards as it was."""
-    before = owner.snapshot()
-    yield
-    assert changes(before, owner.snapshot()) == []
-
-
-@pytest.fixture(scope="module")
-def accounts(owner: Somebody) -> dict[str, Path]:
-    """What an administrator does for us: the printed roles, the binding's manifests, and the accounts' kubeconfigs."""
-    printed = owner.call("access", "--namespace", TEAM, "--kubeconfig", owner.kubeconfig)
-    assert printed.returncode == 0, printed.stderr
-    owner.apply_all(printed.stdout)
-    owner.apply_all((BINDINGS / "manifests" / "node-dhcp.yaml").read_text())
-    return {
-        name: account_kubeconfig(owner.cluster, owner.kubeconfig, None, TEAM, name, owner.directory / name)
-        for name in (REGISTRAR, RUNNER)
-    }
+from conformance.kube.manifest import NAD, Kind
+from tests.providers.deployed import SITE, deploy, deployed, install, register
+from tests.providers.foreign.conftest import TEAM
+from tests.providers.somebody import BINDINGS, RBAC, Somebody, changes
 
 
 def test_two_accounts_and_one_namespace_are_enough(
@@ -67,6 +35,24 @@ def test_two_accounts_and_one_namespace_are_enough(
     assert decided.pop("LIFE-001") == "inconclusive"
     assert "no node access" in found["LIFE-001"][1]
     assert decided == dict.fromkeys(("REG-001", "REG-002", "CONN-001", "MIG-003"), "conformant")
+
+
+def test_the_account_of_the_job_is_enough_for_the_checks_of_registration(owner: Somebody) -> None:
+    """As `deploy/` has it: an administrator installs, the registrar registers, and a shard has the runner alone."""
+    accounts = deploy(owner, deployed("access"))
+    install(owner, "passt")
+    register(owner, "register", "passt", accounts)
+    before = owner.snapshot()
+    try:
+        words = owner.run_options("passt", "REG-003", "REG-008", "REG-010", kubeconfig=accounts[RUNNER])
+        ran = owner.call(*words, "--site", SITE, "--registered")
+        assert changes(before, owner.snapshot()) == [], "the registration that shards share stays"
+    finally:
+        register(owner, "unregister", "passt", accounts)
+        owner.cluster.delete(NAD.ref("netbindingpasst", "default"))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    decided = {requirement: verdict for requirement, (verdict, _) in owner.verdicts("passt").items()}
+    assert decided == dict.fromkeys(("REG-003", "REG-008", "REG-010"), "conformant")
 
 
 def test_a_quota_without_room_is_no_fault_of_the_binding(owner: Somebody, accounts: dict[str, Path]) -> None:

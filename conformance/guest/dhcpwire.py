@@ -1,0 +1,161 @@
+"""Single DHCP requests that the guest sends beside its own client, and what the server says to them (RFC 2131).
+
+A client renews when it thinks fit, and keeps the answer to itself; here each message of a lease's life can be sent at
+will. They carry the NIC's MAC address and no client identifier, so that a server which goes by either takes them for
+the client's own.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import struct
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import Final
+
+from conformance.guest.echo import tools_of
+from conformance.guest.root import as_root
+from conformance.guest.shell import GuestLacks, Shell
+
+REQUEST, ACK, NAK = 3, 5, 6
+_ADDRESS, _LEASE_TIME, _TYPE, _SERVER, _END = 50, 51, 53, 54, 255
+_PAD: Final = 0
+_FIXED = struct.Struct("!BBBBIHH4s4s4s4s16s64s128s4s")
+_COOKIE = b"\x63\x82\x53\x63"
+_BROADCAST_FLAG = 0x8000
+_SHORTEST = 300
+_ATTEMPTS = 3
+_SECONDS = 1
+NOWHERE, EVERYWHERE = IPv4Address(0), IPv4Address("255.255.255.255")
+
+# A line for each place where the answer may come in: at the address that the guest holds, where the client's own socket
+# would take it from one bound to every address, and at every address, where alone a broadcast arrives.
+_SOCAT = (
+    "( socat -T {seconds} -u UDP4-RECV:68,reuseaddr,so-bindtodevice={nic} - | base64 | tr -d '\\n' ) & sleep 0.2; "
+    "( echo {message} | base64 -d | socat -b 2048 -t {seconds} - "
+    "UDP4-DATAGRAM:{target}:67,bind={source}:68,reuseaddr,broadcast,so-bindtodevice={nic} | base64 | tr -d '\\n'; "
+    "echo ); wait"
+)
+_PYTHON = """
+python3 - <<'KBC'
+import base64, select, socket
+sockets = []
+for address in "{source}", "0.0.0.0":
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for option in socket.SO_REUSEADDR, socket.SO_BROADCAST:
+        s.setsockopt(socket.SOL_SOCKET, option, 1)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"{nic}")
+    s.bind((address, 68))
+    sockets.append(s)
+sockets[0].sendto(base64.b64decode("{message}"), ("{target}", 67))
+for s in select.select(sockets, [], [], {seconds})[0]:
+    print(base64.b64encode(s.recv(2048)).decode())
+KBC
+"""
+
+
+@dataclass(frozen=True)
+class DhcpAnswer:
+    """What a server said: whether it acknowledges, the address it names, for how many seconds (None where it does not
+    say), and its identifier.
+    """
+
+    acknowledged: bool
+    address: IPv4Address
+    seconds: int | None
+    server: IPv4Address | None
+
+
+@dataclass(frozen=True)
+class DhcpWire:
+    """Requests in the name of a NIC that holds ``address``. Each is sent three times at most; None is silence."""
+
+    shell: Shell
+    nic: str
+    mac: str
+    address: IPv4Address
+
+    def renew(self, server: IPv4Address) -> DhcpAnswer | None:
+        """What a client sends from T1 on: to the server alone, from the address it holds."""
+        return self._ask(server, self.address, current=self.address)
+
+    def rebind(self) -> DhcpAnswer | None:
+        """What a client sends from T2 on: to everybody, from the address it holds."""
+        return self._ask(EVERYWHERE, self.address, current=self.address)
+
+    def verify(self, address: IPv4Address) -> DhcpAnswer | None:
+        """What a client sends at boot that remembers ``address``, and does not know whether it may still have it."""
+        return self._ask(EVERYWHERE, NOWHERE, requested=address)
+
+    def _ask(
+        self,
+        target: IPv4Address,
+        source: IPv4Address,
+        *,
+        current: IPv4Address = NOWHERE,
+        requested: IPv4Address = NOWHERE,
+    ) -> DhcpAnswer | None:
+        for _ in range(_ATTEMPTS):
+            transaction = secrets.randbits(32)
+            message = encode_request(transaction, self.mac, current, requested)
+            packets = self._exchange(message, target, source)
+            answers = (parse_answer(packet, transaction) for packet in packets)
+            found = next((answer for answer in answers if answer is not None), None)
+            if found is not None:
+                return found
+        return None
+
+    def _exchange(self, message: bytes, target: IPv4Address, source: IPv4Address) -> list[bytes]:
+        tools = tools_of(self.shell)
+        template = _PYTHON if "python3" in tools else _SOCAT if "socat" in tools else ""
+        if not template:
+            raise GuestLacks(f"{self.shell.guest}: a DHCP request needs python3 or socat, it has {', '.join(tools)}")
+        command = template.format(
+            message=base64.b64encode(message).decode(), target=target, source=source, nic=self.nic, seconds=_SECONDS
+        )
+        told = self.shell.run(as_root(command), timeout=60, check=True).stdout
+        return [base64.b64decode(line) for line in told.split()]
+
+
+def encode_request(transaction: int, mac: str, current: IPv4Address, requested: IPv4Address) -> bytes:
+    """A DHCPREQUEST that names no server. One from a client without an address wants its answer broadcast."""
+    flags = _BROADCAST_FLAG if current == NOWHERE else 0
+    hardware = bytes.fromhex(mac.replace(":", ""))
+    nobody = NOWHERE.packed
+    fixed = (1, 1, 6, 0, transaction, 0, flags, current.packed, nobody, nobody, nobody, hardware, b"", b"", _COOKIE)
+    options = {_TYPE: bytes([REQUEST])}
+    if requested != NOWHERE:
+        options[_ADDRESS] = requested.packed
+    body = b"".join(bytes([code, len(value)]) + value for code, value in options.items())
+    return (_FIXED.pack(*fixed) + body + bytes([_END])).ljust(_SHORTEST, b"\0")
+
+
+def parse_answer(packet: bytes, transaction: int) -> DhcpAnswer | None:
+    """The acknowledgement or refusal in a datagram, None for anything that does not answer ``transaction``."""
+    if len(packet) < _FIXED.size:
+        return None
+    fixed = _FIXED.unpack_from(packet)
+    options = _options(packet[_FIXED.size :])
+    kind = options.get(_TYPE, b"\0")[0]
+    if (fixed[0], fixed[4], fixed[-1]) != (2, transaction, _COOKIE) or kind not in (ACK, NAK):
+        return None
+    seconds, server = options.get(_LEASE_TIME, b""), options.get(_SERVER, b"")
+    return DhcpAnswer(
+        kind == ACK,
+        IPv4Address(fixed[8]),
+        int.from_bytes(seconds) if len(seconds) == 4 else None,
+        IPv4Address(server) if len(server) == 4 else None,
+    )
+
+
+def _options(data: bytes) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    while data and data[0] != _END:
+        if data[0] == _PAD:
+            data = data[1:]
+            continue
+        length = data[1] if len(data) > 1 else 0
+        found[data[0]] = data[2 : 2 + length]
+        data = data[2 + length :]
+    return {code: value for code, value in found.items() if value}
