@@ -153,7 +153,8 @@ def somebody(directory: Path, bindings: Sequence[str] = ("managedtap", "passt"),
 
     Their registry has the images of the ``bindings``, and their nodes the CNI plugins.
     """
-    started = daemon.Options(state_dir=Path(f"/run/kbc-f{os.getpid()}"), options=options)
+    name = f"{directory.name[0]}{os.getpid()}"  # short: sockets are below; a letter each, as two may run side by side
+    started = daemon.Options(state_dir=Path(f"/run/kbc-{name}"), options=options)
     with daemon.start(started, lambda _stage, _fraction: None) as running:
         provider = SandboxProvider(attach_to=started.state_dir)
         provider.up(lambda _: None)
