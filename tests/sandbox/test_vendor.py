@@ -1,6 +1,6 @@
 """A vendor's release as it is: its definition, with the paths of its real binaries and archives, judged on the sandbox.
 
-`pytest tests/sandbox/test_vendor.py --vendor-binding DEFINITION [--vendor-fails ID ...]`
+`pytest tests/sandbox/test_vendor.py --vendor-binding DEFINITION [--vendor-guest GUEST] [--vendor-fails ID ...]`
 """
 
 from __future__ import annotations
@@ -36,11 +36,21 @@ def known_failures(request: pytest.FixtureRequest) -> set[str]:
     return set(request.config.getoption("--vendor-fails"))
 
 
-def test_a_vendors_release_comes_to_its_verdict(definition: Path, known_failures: set[str], tmp_path: Path) -> None:
+@pytest.fixture
+def guest(request: pytest.FixtureRequest) -> list[str]:
+    """The arguments that choose the guest: a full kernel where the vendor emulates a NIC, the small one otherwise."""
+    given = request.config.getoption("--vendor-guest")
+    return ["--guest-image", given] if given else []
+
+
+def test_a_vendors_release_comes_to_its_verdict(
+    definition: Path, guest: list[str], known_failures: set[str], tmp_path: Path
+) -> None:
     binding = load_binding(definition)
     assert binding.artifacts.images or binding.artifacts.cni_plugins, "the definition brings none of the vendor's files"
+    command = [sys.executable, "-m", "conformance.cli", "run", str(definition), *guest]
     ran = subprocess.run(
-        [sys.executable, "-m", "conformance.cli", "run", str(definition), "--report-dir", str(tmp_path / "report")],
+        [*command, "--report-dir", str(tmp_path / "report")],
         env={**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")},
         capture_output=True,
         text=True,
