@@ -15,16 +15,22 @@ from pathlib import Path
 from conformance.sandbox.network.gojson import GoJsonError, parse_object
 from conformance.sandbox.network.node import CNI_BINARIES, CNI_STATE, CommandError, Completed, Node
 from conformance.sandbox.network.pods import CniRecord, Json
+from conformance.sandbox.network.results import ResultError, as_version, read_result
 
-RESULT_VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
 # Multus looks in its own binDir and then in the CNI_PATH that the kubelet gave it: the same directory twice.
 SEARCH_PATH = (CNI_BINARIES, CNI_BINARIES)
-PLUGIN_SECONDS = 120.0
+PLUGIN_SECONDS = 240.0
+"""How long the kubelet waits for a pod's sandbox; a plugin that hangs is killed then."""
+
 _KEPT_RECORDS = 500
 
 
 class CniError(Exception):
     """A CNI operation failed; the text is libcni's, the plugin's own message in it."""
+
+
+class PluginHungError(CniError):
+    """A plugin did not end in time, and was killed."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +79,9 @@ def load_conf(raw: bytes) -> NetworkConf:
 class Cni:
     """libcni for one node."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, plugin_seconds: float = PLUGIN_SECONDS) -> None:
         self.node = node
+        self._plugin_seconds = plugin_seconds
         self.records: deque[CniRecord] = deque(maxlen=_KEPT_RECORDS)
         """The last invocations, oldest first: evidence for whoever wonders what a plugin was told and what it said."""
 
@@ -87,7 +94,7 @@ class Cni:
             except CniError as error:
                 if not conf.is_list:
                     raise
-                raise CniError(f"plugin {_description(plugin)} failed (add): {error}") from error
+                raise type(error)(f"plugin {_description(plugin)} failed (add): {error}") from error
         assert result is not None
         self._cache_add(conf, runtime, result)
         return result
@@ -115,15 +122,9 @@ class Cni:
     async def _add_one(self, conf: NetworkConf, plugin: Json, previous: Json | None, runtime: RuntimeConf) -> Json:
         stdout = await self._invoke("ADD", conf, plugin, previous, runtime)
         try:
-            result = parse_object(stdout)
-        except GoJsonError as error:
-            raise CniError(f"failed to unmarshal raw result: {error}") from error
-        version = result.get("cniVersion")
-        if not isinstance(version, str) or not version:
-            version = conf.cni_version or RESULT_VERSIONS[0]
-        if version not in RESULT_VERSIONS:
-            raise CniError(f'unsupported CNI result version "{version}"')
-        return {**result, "cniVersion": version}
+            return read_result(stdout, conf.cni_version)
+        except ResultError as error:
+            raise CniError(str(error)) from error
 
     async def _invoke(
         self, command: str, conf: NetworkConf, plugin: Json, previous: Json | None, runtime: RuntimeConf
@@ -140,9 +141,9 @@ class Cni:
         }
         begun = time.monotonic()
         try:
-            done = await self.node.run(path, input=stdin.encode(), env=env, check=False, timeout=PLUGIN_SECONDS)
+            done = await self.node.run(path, input=stdin.encode(), env=env, check=False, timeout=self._plugin_seconds)
         except CommandError as error:
-            raise CniError("netplugin failed with no error message: signal: killed") from error
+            raise PluginHungError("netplugin failed with no error message: signal: killed") from error
         record = CniRecord(
             container_id=runtime.container_id,
             command=command,
@@ -196,7 +197,7 @@ class Cni:
         except (FileNotFoundError, ValueError):
             return None
         result = entry.get("result")
-        return result if isinstance(result, dict) else None
+        return as_version(result, conf.cni_version) if isinstance(result, dict) else None
 
 
 def inject_cni_args(conf: NetworkConf, arguments: Mapping[str, object]) -> NetworkConf:

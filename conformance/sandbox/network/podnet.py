@@ -18,7 +18,15 @@ from pathlib import Path
 
 from conformance.sandbox.network import syscalls
 from conformance.sandbox.network.addresses import NoAddressLeftError
-from conformance.sandbox.network.cni import Cni, CniError, NetworkConf, RuntimeConf, load_conf
+from conformance.sandbox.network.cni import (
+    PLUGIN_SECONDS,
+    Cni,
+    CniError,
+    NetworkConf,
+    PluginHungError,
+    RuntimeConf,
+    load_conf,
+)
 from conformance.sandbox.network.multus import Delegate, DeviceIds, Lookup, Multus, MultusError, configuration_files
 from conformance.sandbox.network.node import CNI_CONFIGURATION, CNI_STATE, Node
 from conformance.sandbox.network.pods import EventLog, Json, PodEvent, PodNetworkError, PodNetworkResult, PodRef
@@ -58,12 +66,18 @@ class _Sandbox:
 class PodNetwork:
     """CNI and Multus for one node."""
 
-    def __init__(self, node: Node, lookup: Lookup, shared: StickyNetwork | None = None) -> None:
+    def __init__(
+        self,
+        node: Node,
+        lookup: Lookup,
+        shared: StickyNetwork | None = None,
+        plugin_seconds: float = PLUGIN_SECONDS,
+    ) -> None:
         """`lookup` fetches a NetworkAttachmentDefinition by namespace and name, None if there is none; `shared` lends
-        the addresses of the default network where its plugin does not.
+        the addresses of the default network where its plugin does not; a plugin may take `plugin_seconds`.
         """
         self.node = node
-        self.cni = Cni(node)
+        self.cni = Cni(node, plugin_seconds)
         self._lookup, self._shared = lookup, shared
 
     async def setup(
@@ -144,6 +158,13 @@ class PodNetwork:
         for index, delegate in enumerate(sandbox.delegates):
             try:
                 result = normalise_result(await self._add(sandbox, delegate, index))
+            except PluginHungError as error:
+                # The kubelet's own patience ends with it: it never hears what the runtime has to say.
+                await asyncio.shield(self._detach(sandbox, index))
+                message = (
+                    "Failed to create pod sandbox: rpc error: code = DeadlineExceeded desc = context deadline exceeded"
+                )
+                raise PodNetworkError("FailedCreatePodSandBox", message, tuple(log.events)) from error
             except CniError as error:
                 await asyncio.shield(self._detach(sandbox, index))
                 raise _create_error(sandbox, _add_message(sandbox.pod, delegate, error), log) from error

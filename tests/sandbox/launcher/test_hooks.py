@@ -45,6 +45,37 @@ def test_two_sidecars_edit_one_after_the_other(hooks: Path) -> None:
     run(body())
 
 
+@pytest.mark.parametrize(
+    ("version", "points"),
+    [
+        ("v1alpha1", ["OnDefineDomain"]),
+        ("v1alpha2", ["OnDefineDomain", "PreCloudInitIso"]),
+        ("v1alpha3", ["OnDefineDomain", "PreCloudInitIso", "Shutdown"]),
+    ],
+)
+def test_a_sidecar_of_one_version_is_called_in_it_at_its_hook_points(
+    hooks: Path, version: str, points: list[str]
+) -> None:
+    def change(call: CloudInitCall) -> CloudInitCall:
+        return CloudInitCall(data=json.dumps({**json.loads(call.data), "UserData": "#changed"}).encode())
+
+    async def body() -> None:
+        everything = ("OnDefineDomain", "PreCloudInitIso", "Shutdown")
+        server = HookServer(
+            lambda xml, _vmi: xml + "<!-- seen -->", versions=(version,), hook_points=everything, cloud_init=change
+        )
+        async with server.serving(hooks / "hook-sidecar-0" / "a.sock"):
+            manager = HookManager(hooks)
+            await manager.collect(1, 5)
+            assert await manager.on_define_domain("<domain/>", {}) == "<domain/><!-- seen -->"
+            cloud = await manager.pre_cloud_init_iso({"UserData": "#x", "NoCloudMetaData": {"instance-id": "1"}}, {})
+            assert cloud["UserData"] == ("#changed" if "PreCloudInitIso" in points else "#x")
+            await manager.shutdown()
+        assert server.calls[1:] == [f"/kubevirt.hooks.{version}.Callbacks/{point}" for point in points]
+
+    run(body())
+
+
 def test_sockets_of_one_name_count_once(hooks: Path) -> None:
     async def body() -> None:
         server = HookServer()

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Mapping
 
+from conformance.sandbox.network.cni import PLUGIN_SECONDS
 from conformance.sandbox.network.node import Node
 from conformance.sandbox.network.podnet import PodNetwork, PodNetworkError, PodRef, render_network_status
 from conformance.sandbox.network.pods import Json, PodEvent
@@ -21,7 +22,8 @@ with open("/var/log/cni-probe.jsonl", "a") as log:
     json.dump({"conf": conf, "env": env}, log)
     log.write("\\n")
 if os.environ["CNI_COMMAND"] == conf.get("failOn"):
-    print(json.dumps({"cniVersion": conf["cniVersion"], "code": 100, "msg": "probe: port refused", "details": "quota"}))
+    error = {"code": 100, "msg": "probe: port refused", "details": "quota"}
+    print(json.dumps({"cniVersion": conf["cniVersion"], **conf.get("error", error)}))
     sys.exit(1)
 if os.environ["CNI_COMMAND"] == "ADD":
     print(conf.get("say") or json.dumps(conf.get("answer", {"cniVersion": conf["cniVersion"]})))
@@ -40,7 +42,7 @@ def probe_calls(node: Node) -> list[Json]:
     return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
 
 
-def network(node: Node, definitions: Mapping[str, object]) -> PodNetwork:
+def network(node: Node, definitions: Mapping[str, object], plugin_seconds: float = PLUGIN_SECONDS) -> PodNetwork:
     """Pod networks whose NetworkAttachmentDefinitions are `<namespace>/<name>: configuration`."""
 
     async def lookup(namespace: str, name: str) -> Json | None:
@@ -48,7 +50,7 @@ def network(node: Node, definitions: Mapping[str, object]) -> PodNetwork:
         text = config if isinstance(config, str) else json.dumps(config)
         return None if config is None else {"spec": {"config": text}}
 
-    return PodNetwork(node, lookup)
+    return PodNetwork(node, lookup, plugin_seconds=plugin_seconds)
 
 
 async def residue(node: Node) -> Json:
