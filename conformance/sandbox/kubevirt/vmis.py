@@ -214,7 +214,7 @@ class VmiController:
     async def _delete_pods(self, vmi: Object) -> None:
         for pod in pods_of(self._pods, vmi):
             meta = pod["metadata"]
-            if not meta.get("deletionTimestamp"):
+            if not meta.get("deletionTimestamp") or _is_over(pod):
                 await self._client.delete(PODS, meta["namespace"], meta["name"], uid=meta["uid"])
                 message = f"Deleted virtual machine pod {meta['name']}"
                 await self._events.normal(vmi, "SuccessfulDelete", message)
