@@ -47,7 +47,7 @@ class Session:
     cache: PodInterfaces | None = None
     launching: asyncio.Task[None] | None = None
     command: asyncio.Task[None] | None = None
-    """What the launcher is at, longer perhaps than virt-handler waits for it."""
+    """The last command of virt-handler, which may outlast its patience; a launcher has one after the other."""
     lost: bool = False
     """The launcher ended in the middle of a command."""
     prepared: bool = False
@@ -155,14 +155,13 @@ class NodeAgent:
         return session.cache
 
     async def order(self, session: Session, command: Callable[[], Coroutine[None, None, None]]) -> None:
-        """Let the launcher do what takes long. It goes on when virt-handler waits no longer; the next order waits on.
+        """Let the launcher do what takes long. It goes on when virt-handler waits no longer; the next order follows it.
 
         Raises what the command does, CommandDeadlineError, or LauncherLostError when the pod is told to end while no
         domain keeps its launcher.
         """
-        if session.command is None:
-            session.command = asyncio.create_task(command())
-        at_work, ending = session.command, asyncio.ensure_future(session.pod.terminating.wait())
+        at_work = session.command = asyncio.create_task(_in_turn(session.command, command))
+        ending = asyncio.ensure_future(session.pod.terminating.wait())
         try:
             async with asyncio.timeout(COMMAND_SECONDS):
                 await asyncio.wait({at_work, ending}, return_when=asyncio.FIRST_COMPLETED)
@@ -175,7 +174,6 @@ class NodeAgent:
             raise CommandDeadlineError from error
         finally:
             ending.cancel()
-        session.command = None
         at_work.result()
 
     async def _launch(self, vmi: Object, session: Session) -> None:
@@ -243,6 +241,13 @@ class NodeAgent:
         session.ending = True
         await session.launcher.shutdown_sidecars()
         await session.compute.kill(compute.QUIT_SIGNAL if session.collected else compute.ABANDON_SIGNAL)
+
+
+async def _in_turn(earlier: asyncio.Task[None] | None, command: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Run a command once the earlier one has ended, however it did. To cancel it is to cancel that too."""
+    if earlier is not None:
+        await asyncio.gather(earlier, return_exceptions=True)
+    await command()
 
 
 async def _while_it_lives(container: Container, work: Coroutine[None, None, None]) -> None:

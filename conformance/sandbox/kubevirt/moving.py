@@ -93,6 +93,8 @@ class Mover:
         ports = ",".join(_DIRECT_PORTS)
         message = f"Migration Target is listening at {node.address}, on ports: {ports}"
         await handler.events.normal(vmi, "PreparingTarget", message)
+        if vmi["metadata"].get("deletionTimestamp"):
+            return None  # the VMI has changed since this began, so that its status cannot be written
 
         def change(obj: Object) -> None:
             obj["status"]["migrationState"] |= {
