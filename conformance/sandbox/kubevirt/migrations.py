@@ -176,7 +176,7 @@ class MigrationController:
         target = self._target(migration)
         if target is None or target["metadata"].get("deletionTimestamp") or _ended(target):
             return await self._fail(migration, vmi, _TARGET_LOST)
-        if _containers_ready(target):
+        if conditions.is_started(target):
             await self._enter(migration, "Scheduled")
         return None
 
@@ -313,9 +313,3 @@ class MigrationController:
 
 def _ended(pod: Object) -> bool:
     return pod.get("status", {}).get("phase") in _FINAL
-
-
-def _containers_ready(pod: Object) -> bool:
-    """Every container but compute ready: what makes a target presentable to virt-handler."""
-    statuses = pod.get("status", {}).get("containerStatuses") or []
-    return bool(statuses) and all(status["ready"] for status in statuses) and conditions.is_true(pod, "ContainersReady")

@@ -183,7 +183,7 @@ class VmiController:
             conditions.enter_phase(vmi, "Failed")
         elif image_problem := _image_problem(pod):
             conditions.put(vmi, "Synchronized", False, *image_problem)
-        elif conditions.is_true(pod, "Ready"):
+        elif conditions.is_started(pod) and conditions.is_true(pod, UNPAUSED):
             conditions.drop(vmi, "Synchronized")
             status["nodeName"] = pod["spec"]["nodeName"]
             status["qosClass"] = pod_status.get("qosClass", "Burstable")
