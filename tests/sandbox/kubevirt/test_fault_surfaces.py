@@ -19,8 +19,8 @@ from conformance.kube.lifecycle import delete_vmi, launcher_pods, wait_running
 from conformance.kube.manifest import NAD, VMI, Kind, Manifest, Ref, condition, dig
 from conformance.kube.registration import Registration
 from conformance.kube.timeouts import Deadline
-from conformance.kube.vmi import NicSpec, VmiSpec, VmiView
-from conformance.kube.wait import wait_for, wait_until
+from conformance.kube.vmi import NicSpec, VmiSpec, VmiView, migration_manifest
+from conformance.kube.wait import wait_for, wait_gone, wait_until
 from conformance.model import CoreBinding
 from conformance.sandbox import daemon
 from conformance.sandbox.images import Image
@@ -230,6 +230,18 @@ def test_a_hook_that_fails_shows_on_the_vmi_and_is_tried_again(cluster: Cluster,
             until=lambda counts: sum(counts) >= 2,
         )
         assert phase(cluster, vmi) == "Scheduled"
+    assert "Signaled Deletion" in [event.message for event in events_about(cluster, vmi)]
+
+
+def test_an_interface_without_its_alias_shows_when_the_vmi_ends(cluster: Cluster) -> None:
+    """virt-handler falls over it and says no more: what is left comes from virt-controller, once the pod has gone."""
+    value = sidecar("noalias")
+    with registered(cluster, "noalias", value), vmi_with(cluster, "nameless", NicSpec("default", "noalias")) as vmi:
+        running = wait_running(cluster, vmi, Deadline.patience(SECONDS))
+        assert [status.name for status in running.interfaces] == ["default", "net0"]
+    said = [event.message for event in events_about(cluster, vmi)]
+    assert "Signaled Deletion" in said
+    assert "The VirtualMachineInstance crashed." not in said
 
 
 @pytest.mark.parametrize("value", [{"domainAttachmentType": "frob"}, {}], ids=["frob", "empty"])
@@ -262,6 +274,32 @@ def test_a_network_that_makes_no_link_ends_the_vmi(cluster: Cluster) -> None:
             and message.endswith(f"pod link ({link}) is missing")
             for message in said
         ), said
+
+
+def test_a_network_that_makes_no_link_on_the_target_shows_on_the_vm_which_stays(cluster: Cluster) -> None:
+    nics = (NicSpec("default", core=CoreBinding.MASQUERADE), NicSpec("second", "tapped", network="default/moved"))
+    with (
+        network(cluster, "moved", {"type": "bridge", "bridge": "moved"}),
+        vmi_with(cluster, "stays", *nics) as vmi,
+    ):
+        home = wait_running(cluster, vmi, Deadline.patience(SECONDS)).node
+        config = json.dumps({"cniVersion": "1.0.0", "name": "moved", "type": "cni-passt-binding-plugin"})
+        cluster.patch(NAD.ref("moved", "default"), {"spec": {"config": config}})
+        vmim = Ref.of(cluster.create(migration_manifest(vmi.name, "default", "to-nowhere")))
+        words = "failed to configure vmi network for migration target: "
+        wait_until(
+            f"{vmi} says {words!r}",
+            lambda: [event.message for event in events_about(cluster, vmi) if event.reason == "SyncFailed"],
+            Deadline.patience(SECONDS),
+            until=lambda said: any(
+                message.startswith(words) and message.endswith(f"pod link ({hashed_interface('second')}) is missing")
+                for message in said
+            ),
+        )
+        cluster.delete(vmim)
+        wait_gone(cluster, vmim, Deadline.patience(SECONDS))
+        now = VmiView.of(cluster.get(vmi))
+        assert (now.phase, now.node) == ("Running", home)
 
 
 @pytest.mark.slow
