@@ -81,6 +81,8 @@ class VmiSpec:
     live_migrate_on_eviction: bool = False
     multiqueue: bool = False
     subdomain: str = ""
+    readiness_probe: Manifest = field(default_factory=dict)
+    liveness_probe: Manifest = field(default_factory=dict)
 
     def spec(self) -> Manifest:
         """The VMI spec alone (also a VM's ``template.spec``)."""
@@ -90,6 +92,8 @@ class VmiSpec:
             "nodeSelector": {**self.node_selector, **({"kubernetes.io/hostname": self.node} if self.node else {})},
             "evictionStrategy": "LiveMigrate" if self.live_migrate_on_eviction else "",
             "subdomain": self.subdomain,
+            "readinessProbe": self.readiness_probe,
+            "livenessProbe": self.liveness_probe,
         }
         return {
             "terminationGracePeriodSeconds": self.grace_seconds,

@@ -87,7 +87,7 @@ AT_ONCE: Final = {
         "LiveMigratable True again",
         "6 patch KubeVirt CR network.binding",
         "7 delete VirtualMachineInstance",
-    )
+    ),
 }
 """Steps and waits without the recorded pause before them: what they are to meet lasts less long here."""
 DOMAIN_BEFORE: Final = {"hotplug-nic": "change model of the plugin NIC"}

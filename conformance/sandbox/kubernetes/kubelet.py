@@ -188,7 +188,7 @@ class Kubelet:
 
     async def _ensure(self, pod: Object, running: RunningPod, container: Object) -> float | None:
         state = running.states.main[container["name"]]
-        if state.phase == "running" or running.terminating:
+        if state.phase == "running" or running.terminating.is_set():
             return None
         if state.phase == "terminated":
             if pod["spec"].get("restartPolicy", "Always") != "Always":
@@ -216,8 +216,8 @@ class Kubelet:
     async def _terminate(self, pod: Object, running: RunningPod | None) -> float | None:
         """SIGTERM, the grace period, SIGKILL, then the network and the object."""
         meta = pod["metadata"]
-        if running is not None and not running.terminating:
-            running.terminating = True
+        if running is not None and not running.terminating.is_set():
+            running.terminating.set()
             await self._stop_containers(pod, running, float(meta.get("deletionGracePeriodSeconds") or 0))
             await self._report(pod, running)
             await self._tear_down(running)

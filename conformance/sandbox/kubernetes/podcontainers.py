@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -12,6 +13,7 @@ from conformance.sandbox.images import Image, ImageStore, UnknownUserError, user
 from conformance.sandbox.kubernetes.deviceapi import Allocation
 from conformance.sandbox.kubernetes.environment import ContainerEnvironmentError, environment
 from conformance.sandbox.kubernetes.podstatus import ContainerState
+from conformance.sandbox.kubernetes.probes import LIVENESS, READINESS, Probe, Target
 from conformance.sandbox.kubernetes.runningpod import RunningPod
 from conformance.sandbox.kubernetes.security import security_of
 from conformance.sandbox.kubernetes.volumes import cluster_dns
@@ -83,7 +85,8 @@ class PodContainers:
         await self._events.normal(pod, "Created", "Container created", path)
         state.run()
         running.containers[container["name"]] = started
-        watcher = asyncio.create_task(self._watch_exit(running, container["name"], started, state))
+        probes = self._probe(pod, running, container, started, state) if group == "containers" else []
+        watcher = asyncio.create_task(self._watch_exit(running, container["name"], started, state, probes))
         running.watchers.add(watcher)
         watcher.add_done_callback(running.watchers.discard)
         await self._events.normal(pod, "Started", "Container started", path)
@@ -132,8 +135,44 @@ class PodContainers:
             dns=cluster_dns(running.ref.namespace),
         )
 
-    async def _watch_exit(self, running: RunningPod, name: str, container: Container, state: ContainerState) -> None:
-        state.end(await container.wait())
+    def _probe(
+        self, pod: Object, running: RunningPod, container: Object, started: Container, state: ContainerState
+    ) -> list[asyncio.Task[None]]:
+        """Start the probes of a container that runs."""
+        path = f"spec.containers{{{container['name']}}}"
+        target = Target(self._node, next(iter(running.states.pod_ips), ""), container, started)
+
+        async def unhealthy(message: str) -> None:
+            await self._events.warning(pod, "Unhealthy", message, path)
+
+        async def ready(holds: bool) -> None:
+            state.probed = holds
+            self._changed(running.ref)
+
+        async def alive(_holds: bool) -> None:
+            message = f"Container {container['name']} failed liveness probe, will be restarted"
+            await self._events.normal(pod, "Killing", message, path)
+            await started.kill(signal.SIGTERM)
+            await asyncio.sleep(float(pod["spec"].get("terminationGracePeriodSeconds", 30)))
+            await started.kill(signal.SIGKILL)
+
+        verdicts = {READINESS: ready, LIVENESS: alive}
+        wanted = [Probe(kind, target, verdicts[kind], unhealthy) for kind in verdicts if container.get(kind)]
+        state.probed = READINESS not in {probe.kind for probe in wanted}
+        return [asyncio.create_task(probe.run()) for probe in wanted]
+
+    async def _watch_exit(
+        self,
+        running: RunningPod,
+        name: str,
+        container: Container,
+        state: ContainerState,
+        probes: list[asyncio.Task[None]],
+    ) -> None:
+        code = await container.wait()
+        for probe in probes:
+            probe.cancel()
+        state.end(code)
         await container.delete()
         running.containers.pop(name, None)
         self._changed(running.ref)

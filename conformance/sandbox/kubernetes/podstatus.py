@@ -24,6 +24,8 @@ class ContainerState:
     started: str = ""
     finished: str = ""
     restarts: int = 0
+    probed: bool = True
+    """What its readiness probe says; true where it has none."""
 
     def wait(self, reason: str, message: str = "") -> None:
         self.phase, self.reason, self.message = "waiting", reason, message
@@ -41,6 +43,10 @@ class ContainerState:
             self.end(_SIGKILLED)
             self.reason, self.message = "ContainerStatusUnknown", _UNKNOWN
 
+    @property
+    def ready(self) -> bool:
+        return self.phase == "running" and self.probed
+
     def as_status(self, container: Object) -> Object:
         """A ContainerStatus."""
         state: Object
@@ -57,7 +63,7 @@ class ContainerState:
             "image": container["image"],
             "imageID": image_id(container["image"]) if self.phase != "waiting" else "",
             "restartCount": self.restarts,
-            "ready": self.phase == "running",
+            "ready": self.ready,
             "started": self.phase == "running",
             "state": state,
         }
@@ -117,7 +123,7 @@ class PodStates:
         done = phase in ("Succeeded", "Failed") and all(s.phase != "waiting" for s in self.main.values())
         completed = "PodFailed" if phase == "Failed" else "PodCompleted"
         initialised = all(s.phase == "terminated" and not s.exit_code for s in self.init.values())
-        unready = sorted(name for name, s in self.main.items() if s.phase != "running")
+        unready = sorted(name for name, s in self.main.items() if not s.ready)
         gates = [gate["conditionType"] for gate in pod["spec"].get("readinessGates") or []]
         closed = [gate for gate in gates if old.get(gate, {}).get("status") != "True"]
         wanted = [_condition("PodReadyToStartContainers", self.sandbox_ready and not done)]

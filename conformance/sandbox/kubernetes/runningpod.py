@@ -30,7 +30,8 @@ class RunningPod:
     inert: set[str] = field(default_factory=set)
     set_up: bool = False
     initialised: bool = False
-    terminating: bool = False
+    terminating: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the pod's containers have been told to end."""
 
     def containers_began(self) -> bool:
         """Whether any of its containers (not those of its initialisation) has started."""

@@ -18,6 +18,7 @@ from conformance.sandbox.kubevirt.clusterconfig import ClusterConfig
 from conformance.sandbox.kubevirt.defaults import default_migration, default_vm, default_vmi
 from conformance.sandbox.kubevirt.facts import NEWEST, VersionFacts, facts_for
 from conformance.sandbox.kubevirt.networkrules import boot_order_causes, network_causes
+from conformance.sandbox.kubevirt.probes import probe_causes
 from conformance.sandbox.kubevirt.ruleview import RuleView
 
 VERSION_VARIABLE: Final = "SANDBOX_KUBEVIRT_VERSION"
@@ -56,7 +57,7 @@ def _admit_vmi(request: AdmissionRequest, vmi: Object) -> None:
         view = _view(request, vmi.get("spec") or {}, "spec")
         causes = network_causes(view)
         causes *= 2 if _FACTS.causes_twice else 1
-        _deny(_VMI_WEBHOOK, discontinued_causes(view) + causes + boot_order_causes(view))
+        _deny(_VMI_WEBHOOK, discontinued_causes(view) + causes + boot_order_causes(view) + [*probe_causes(view)])
         request.warnings.extend(deprecation_warnings(view))
         default_vmi(vmi, _FACTS)
 

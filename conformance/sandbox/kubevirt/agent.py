@@ -20,7 +20,7 @@ from conformance.sandbox.kubevirt.guestagent import AgentPoller, put_agent, with
 from conformance.sandbox.kubevirt.vmistatus import interface_status, put_migratable
 from conformance.sandbox.launcher import compute
 from conformance.sandbox.launcher.container import Container
-from conformance.sandbox.launcher.errors import LauncherNotReadyError
+from conformance.sandbox.launcher.errors import CommandDeadlineError, LauncherLostError, LauncherNotReadyError
 from conformance.sandbox.launcher.guestagent import GuestReport
 from conformance.sandbox.launcher.hooks import HookRules
 from conformance.sandbox.launcher.launcher import Launcher
@@ -31,6 +31,8 @@ from conformance.sandbox.launcher.podinterfaces import PodInterfaces
 SYNC_FAILED_REASON: Final = "Synchronizing with the Domain failed."
 _LAUNCHER_SECONDS: Final = 240.0
 """How long a launcher waits for its sidecars (`--qemu-timeout`, without its jitter)."""
+COMMAND_SECONDS: Final = 20.0
+"""How long virt-handler waits for a command to a launcher (`longTimeout` of its client)."""
 _RETRY_FIRST_SECONDS: Final = 0.5
 _RETRY_LAST_SECONDS: Final = 10.0
 
@@ -44,6 +46,10 @@ class Session:
     launcher: Launcher
     cache: PodInterfaces | None = None
     launching: asyncio.Task[None] | None = None
+    command: asyncio.Task[None] | None = None
+    """The last command of virt-handler, which may outlast its patience; a launcher has one after the other."""
+    lost: bool = False
+    """The launcher ended in the middle of a command."""
     prepared: bool = False
     domain_up: bool = False
     unfinished: bool = False
@@ -148,6 +154,28 @@ class NodeAgent:
         session.launching.result()
         return session.cache
 
+    async def order(self, session: Session, command: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Let the launcher do what takes long. It goes on when virt-handler waits no longer; the next order follows it.
+
+        Raises what the command does, CommandDeadlineError, or LauncherLostError when the pod is told to end while no
+        domain keeps its launcher.
+        """
+        at_work = session.command = asyncio.create_task(_in_turn(session.command, command))
+        ending = asyncio.ensure_future(session.pod.terminating.wait())
+        try:
+            async with asyncio.timeout(COMMAND_SECONDS):
+                await asyncio.wait({at_work, ending}, return_when=asyncio.FIRST_COMPLETED)
+                if not at_work.done() and await session.launcher.state() == "nostate":
+                    session.lost = True
+                    at_work.cancel()
+                    raise LauncherLostError
+                await asyncio.wait({at_work})
+        except TimeoutError as error:
+            raise CommandDeadlineError from error
+        finally:
+            ending.cancel()
+        at_work.result()
+
     async def _launch(self, vmi: Object, session: Session) -> None:
         """Wait for the launcher as long as virt-handler does, which is less long than the launcher for its sidecars."""
         patience = self.context.facts.command_socket_seconds
@@ -213,6 +241,13 @@ class NodeAgent:
         session.ending = True
         await session.launcher.shutdown_sidecars()
         await session.compute.kill(compute.QUIT_SIGNAL if session.collected else compute.ABANDON_SIGNAL)
+
+
+async def _in_turn(earlier: asyncio.Task[None] | None, command: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Run a command once the earlier one has ended, however it did. To cancel it is to cancel that too."""
+    if earlier is not None:
+        await asyncio.gather(earlier, return_exceptions=True)
+    await command()
 
 
 async def _while_it_lives(container: Container, work: Coroutine[None, None, None]) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from conformance.sandbox.client import Object
 from conformance.sandbox.events import timestamp
+
+_COMPUTE: Final = "compute"
 
 
 def find(obj: Object, kind: str) -> Object | None:
@@ -15,6 +19,16 @@ def find(obj: Object, kind: str) -> Object | None:
 def is_true(obj: Object, kind: str) -> bool:
     condition = find(obj, kind)
     return condition is not None and condition["status"] == "True"
+
+
+def is_started(pod: Object) -> bool:
+    """Whether KubeVirt takes a launcher pod for one in which a VM can start or arrive: everything is ready but compute,
+    which only has to run, for a readiness probe of it asks the guest.
+    """
+    status = pod.get("status", {})
+    containers = status.get("containerStatuses") or []
+    started = ("running" in c.get("state", {}) if c["name"] == _COMPUTE else c["ready"] for c in containers)
+    return status.get("phase") == "Running" and bool(containers) and all(started)
 
 
 def put(obj: Object, kind: str, holds: bool, reason: str = "", message: str = "") -> None:

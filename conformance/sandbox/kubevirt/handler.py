@@ -6,6 +6,7 @@ run on its own node only. Order of steps, conditions and events as recorded on v
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from typing import Final
@@ -18,16 +19,13 @@ from conformance.sandbox.kubevirt.agent import HandlerContext, NodeAgent, Sessio
 from conformance.sandbox.kubevirt.moving import Mover
 from conformance.sandbox.kubevirt.vmis import pods_of
 from conformance.sandbox.kubevirt.vmistatus import put_migratable
-from conformance.sandbox.launcher.errors import LauncherError, PodNetworkSetupError, SyncError
+from conformance.sandbox.launcher.errors import LauncherError, LauncherLostError, PodNetworkSetupError, SyncError
 
 log = logging.getLogger(__name__)
 
 _FINAL: Final = ("Succeeded", "Failed")
 _POLL_SECONDS: Final = 5.0
-_LAUNCHER_LOST: Final = (
-    "unknown error encountered sending command SyncVMI: "
-    "rpc error: code = Unavailable desc = error reading from server: EOF"
-)
+_COMING_UP_SECONDS: Final = 3.0
 _LOST_INTERFACE: Final = (
     'server error. command SyncVMI failed: "could not retrieve the api.Interface object from the dummy domain"'
 )
@@ -68,6 +66,8 @@ class VirtHandler(NodeAgent):
         if leaving or status.get("phase") in _FINAL:
             if not session.domain_up and not pod["metadata"].get("deletionTimestamp"):
                 return None  # nothing runs here: the end of the pod is the launcher's
+            if self._mover.is_target(vmi, pod):
+                await self._finish_preparing(vmi, session)
             return await self._stop(vmi, session)
         if status.get("nodeName") == self.node.name and not self._mover.is_target(vmi, pod):
             if status.get("phase") == "Scheduled":
@@ -93,9 +93,13 @@ class VirtHandler(NodeAgent):
             cache = await self.connect(vmi, session)
             if cache is None:
                 return None
-            await session.launcher.start_domain(vmi, cache, self.context.guest_of(vmi))
+            guest = self.context.guest_of(vmi)
+            await self.order(session, lambda: session.launcher.start_domain(vmi, cache, guest))
+        except LauncherLostError as error:  # the condition is lost too: the VMI has changed since it was read
+            await self.events.warning(vmi, "SyncFailed", error.sync_message)
+            return session.next_delay()
         except SyncError as error:
-            await self.sync_failed(vmi, _LAUNCHER_LOST if session.pod.terminating else error.sync_message)
+            await self.sync_failed(vmi, error.sync_message)
             return session.next_delay()
         except PodNetworkSetupError as error:
             await self.sync_failed(vmi, f"failed to configure vmi network: setup failed, err: {error}")
@@ -162,31 +166,54 @@ class VirtHandler(NodeAgent):
                 await session.launcher.set_link_state(interface["name"], up)
 
     async def _ended(self, vmi: Object, session: Session) -> None:
-        """The guest has powered itself off."""
-        await self.update(vmi, lambda obj: conditions.enter_phase(obj, "Succeeded"))
+        """The guest has powered itself off. As for an interface without an alias: see `_shut_down`."""
+        if not await session.launcher.ended_unnamed():
+            await self.update(vmi, lambda obj: conditions.enter_phase(obj, "Succeeded"))
         await self.end_launcher(session)
+
+    async def _finish_preparing(self, vmi: Object, session: Session) -> None:
+        """A target's preparation that has begun goes on. A real launcher has come up before it; this one will soon."""
+        if session.launching is not None and not session.prepared:
+            await asyncio.wait({session.launching}, timeout=_COMING_UP_SECONDS)
+            if session.collected:
+                await self._mover.receive(vmi, session)
 
     async def _stop(self, vmi: Object, session: Session) -> float | None:
         """End what runs in this launcher. A pod that the VMI does not live in (a target, say) ends without a word."""
         session.ending = True
-        for task in (session.launching, session.outgoing):
+        for task in (session.launching, session.command, session.outgoing):
             if task is not None:
                 task.cancel()
         if session.domain_up:
             await (self._kill(vmi, session) if session.unfinished else self._shut_down(vmi, session))
+        elif self._never_ran(vmi, session):
+            await self.events.normal(vmi, "Deleted", "Signaled Deletion")
         await self.end_launcher(session)
         return None
 
+    def _never_ran(self, vmi: Object, session: Session) -> bool:
+        """Whether the VMI is deleted before its domain ran, with a launcher there to be told so."""
+        scheduled = vmi.get("status", {}).get("phase") == "Scheduled"
+        return scheduled and bool(vmi["metadata"].get("deletionTimestamp")) and session.collected and not session.lost
+
     async def _shut_down(self, vmi: Object, session: Session) -> None:
+        """Power the guest off and say how it ended.
+
+        Not if an interface has no alias of its own: the XML of a domain that has ended lacks those of libvirt, and
+        virt-handler's `ifacesStatusFromDomainInterfaces` (pkg/network/setup/netstat.go, v1.1 to v1.9) falls over it.
+        Such a VMI stays as it was until its pod has gone (recordings ondefine-noalias, ondefine-two,
+        secondary-noalias).
+        """
         with contextlib.suppress(LauncherError):
             await self.report(vmi, session)
         await self.events.normal(vmi, "ShuttingDown", "Signaled Graceful Shutdown")
         grace = float(vmi["spec"].get("terminationGracePeriodSeconds", 30))
         forced = not await session.launcher.shutdown(grace)
         await self.events.normal(vmi, "Deleted", "VirtualMachineInstance stopping")
-        await self.update(vmi, lambda obj: _finish(obj, forced))
-        if forced and vmi["status"].get("phase") == "Running":
-            await self.events.warning(vmi, "Stopped", "The VirtualMachineInstance crashed.")
+        if not await session.launcher.ended_unnamed():
+            await self.update(vmi, lambda obj: _finish(obj, forced))
+            if forced and vmi["status"].get("phase") == "Running":
+                await self.events.warning(vmi, "Stopped", "The VirtualMachineInstance crashed.")
         await self.events.normal(vmi, "Deleted", "Signaled Deletion")
 
     async def _kill(self, vmi: Object, session: Session) -> None:

@@ -99,7 +99,9 @@ class MigrationController:
         phase = migration.get("status", {}).get("phase", "")
         if phase in _FINAL:
             return await self._finish(migration, vmi)
-        if vmi is None or vmi["status"].get("phase") in _FINAL:
+        if vmi is None:
+            return await self._fail(migration, vmi, "Migration failed because vmi does not exist.")
+        if vmi["status"].get("phase") in _FINAL:
             return await self._fail(migration, vmi, "Migration failed vmi shutdown during migration.")
         if migration["metadata"].get("deletionTimestamp") and phase in _BEFORE_HAND_OVER:
             return await self._cancel(migration, vmi)
@@ -174,7 +176,7 @@ class MigrationController:
         target = self._target(migration)
         if target is None or target["metadata"].get("deletionTimestamp") or _ended(target):
             return await self._fail(migration, vmi, _TARGET_LOST)
-        if _containers_ready(target):
+        if conditions.is_started(target):
             await self._enter(migration, "Scheduled")
         return None
 
@@ -212,7 +214,9 @@ class MigrationController:
             return await self._fail(migration, vmi, "source node reported migration failed")
         target = self._target(migration)
         if not state.get("endTimestamp") and (target is None or _ended(target)):
-            return await self._fail(migration, vmi, _TARGET_LOST)
+            # A real target's launcher takes longer to end than the deleted VM, so that the VM's end is what is told.
+            leaving = vmi["metadata"].get("deletionTimestamp")
+            return None if leaving else await self._fail(migration, vmi, _TARGET_LOST)
         if migration["metadata"].get("deletionTimestamp") and not state.get("abortRequested"):
             await self._request_abort(migration, vmi)
         if state.get("completed"):
@@ -309,9 +313,3 @@ class MigrationController:
 
 def _ended(pod: Object) -> bool:
     return pod.get("status", {}).get("phase") in _FINAL
-
-
-def _containers_ready(pod: Object) -> bool:
-    """Every container but compute ready: what makes a target presentable to virt-handler."""
-    statuses = pod.get("status", {}).get("containerStatuses") or []
-    return bool(statuses) and all(status["ready"] for status in statuses) and conditions.is_true(pod, "ContainersReady")

@@ -10,9 +10,16 @@ from conformance.sandbox.client import PODS, ApiError, Object
 from conformance.sandbox.controller import Key
 from conformance.sandbox.events import timestamp
 from conformance.sandbox.kubevirt import spec
-from conformance.sandbox.kubevirt.agent import NodeAgent, Session
-from conformance.sandbox.launcher.errors import LauncherError, MigrationError, PodNetworkSetupError, SyncError
+from conformance.sandbox.kubevirt.agent import COMMAND_SECONDS, NodeAgent, Session
+from conformance.sandbox.launcher.errors import (
+    CommandDeadlineError,
+    LauncherError,
+    MigrationError,
+    PodNetworkSetupError,
+    SyncError,
+)
 from conformance.sandbox.launcher.launcher import Launcher
+from conformance.sandbox.launcher.podinterfaces import PodInterfaces
 
 log = logging.getLogger(__name__)
 
@@ -68,13 +75,14 @@ class Mover:
             cache = await handler.connect(vmi, session)
             if cache is None:
                 return None
-            await session.launcher.prepare_target(vmi, cache, handler.context.guest_of(vmi))
+            await self._sync_target(vmi, session, cache)
         except PodNetworkSetupError as error:
             message = f"failed to configure vmi network for migration target: {error}"
             await handler.events.warning(vmi, "SyncFailed", message)
             return session.next_delay()
         except SyncError as error:
-            await handler.events.warning(vmi, "SyncFailed", error.sync_message)
+            message = f"syncing migration target failed: {error.message_of('SyncMigrationTarget')}"
+            await handler.events.warning(vmi, "SyncFailed", message)
             return session.next_delay()
         except LauncherError as error:
             await handler.events.warning(vmi, "SyncFailed", str(error))
@@ -85,6 +93,8 @@ class Mover:
         ports = ",".join(_DIRECT_PORTS)
         message = f"Migration Target is listening at {node.address}, on ports: {ports}"
         await handler.events.normal(vmi, "PreparingTarget", message)
+        if vmi["metadata"].get("deletionTimestamp"):
+            return None  # the VMI has changed since this began, so that its status cannot be written
 
         def change(obj: Object) -> None:
             obj["status"]["migrationState"] |= {
@@ -94,6 +104,14 @@ class Mover:
 
         await handler.update(vmi, change)
         return None
+
+    async def _sync_target(self, vmi: Object, session: Session, cache: PodInterfaces) -> None:
+        guest = self._handler.context.guest_of(vmi)
+        try:
+            async with asyncio.timeout(COMMAND_SECONDS):
+                await session.launcher.prepare_target(vmi, cache, guest)
+        except TimeoutError as error:
+            raise CommandDeadlineError from error
 
     async def _take_over(self, vmi: Object, session: Session) -> None:
         """The domain runs here now: the VMI moves, its links are refreshed, the migration is completed.

@@ -16,12 +16,12 @@ from aiohttp import WSMsgType, web
 from conformance.sandbox.client import VMIS, VMS, ApiClient, Object
 from conformance.sandbox.kubernetes.status import StatusError
 from conformance.sandbox.kubevirt import conditions
-from conformance.sandbox.kubevirt.dialling import DialError, Sink, dial
 from conformance.sandbox.kubevirt.handler import VirtHandler
 from conformance.sandbox.kubevirt.vmis import current_pod
 from conformance.sandbox.launcher.console import ConsoleBroker
 from conformance.sandbox.launcher.errors import LauncherError
 from conformance.sandbox.launcher.launcher import Launcher
+from conformance.sandbox.network.dialling import DialError, Sink, dial
 from conformance.sandbox.network.node import Node
 
 _PROTOCOL: Final = "plain.kubevirt.io"

@@ -15,6 +15,7 @@ from typing import Any, Final
 from conformance.sandbox.client import Object
 from conformance.sandbox.kubevirt import networkinfo, spec
 from conformance.sandbox.kubevirt.facts import VersionFacts
+from conformance.sandbox.kubevirt.probes import probes
 from conformance.sandbox.kubevirt.resources import (
     OVERHEAD_ANNOTATION,
     compute_resources,
@@ -272,7 +273,7 @@ class TemplateService:
         }
         if ports := _container_ports(vmi):
             container["ports"] = ports
-        return container
+        return container | probes(vmi)
 
 
 def _pin_disks(pod: Object, source: Object) -> None:

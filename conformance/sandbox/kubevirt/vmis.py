@@ -183,7 +183,7 @@ class VmiController:
             conditions.enter_phase(vmi, "Failed")
         elif image_problem := _image_problem(pod):
             conditions.put(vmi, "Synchronized", False, *image_problem)
-        elif conditions.is_true(pod, "Ready"):
+        elif conditions.is_started(pod) and conditions.is_true(pod, UNPAUSED):
             conditions.drop(vmi, "Synchronized")
             status["nodeName"] = pod["spec"]["nodeName"]
             status["qosClass"] = pod_status.get("qosClass", "Burstable")
@@ -214,7 +214,7 @@ class VmiController:
     async def _delete_pods(self, vmi: Object) -> None:
         for pod in pods_of(self._pods, vmi):
             meta = pod["metadata"]
-            if not meta.get("deletionTimestamp"):
+            if not meta.get("deletionTimestamp") or _is_over(pod):
                 await self._client.delete(PODS, meta["namespace"], meta["name"], uid=meta["uid"])
                 message = f"Deleted virtual machine pod {meta['name']}"
                 await self._events.normal(vmi, "SuccessfulDelete", message)

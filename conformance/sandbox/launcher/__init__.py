@@ -10,11 +10,12 @@ from conformance.sandbox.launcher.compute import (
 )
 from conformance.sandbox.launcher.console import ConsoleBroker, ConsoleConnection, connect_console
 from conformance.sandbox.launcher.errors import (
+    CommandDeadlineError,
     DomainError,
     HookCollectError,
-    HookDeadlineError,
     HookError,
     LauncherError,
+    LauncherLostError,
     LauncherNotReadyError,
     LibvirtError,
     MigrationError,
@@ -37,6 +38,7 @@ __all__ = [
     "DIRECTORY_VARIABLE",
     "ENTRY_POINT",
     "HOOK_VOLUME",
+    "CommandDeadlineError",
     "ComputeMount",
     "ConsoleBroker",
     "ConsoleConnection",
@@ -44,10 +46,10 @@ __all__ = [
     "DomainInterface",
     "DomainState",
     "HookCollectError",
-    "HookDeadlineError",
     "HookError",
     "Launcher",
     "LauncherError",
+    "LauncherLostError",
     "LauncherNotReadyError",
     "LibvirtError",
     "MigrationError",

@@ -28,7 +28,11 @@ class SyncError(LauncherError):
     @property
     def sync_message(self) -> str:
         """The message of condition `Synchronized=False` and of event `SyncFailed`."""
-        return f'server error. command SyncVMI failed: "{self.remote_message}"'
+        return self.message_of("SyncVMI")
+
+    def message_of(self, command: str) -> str:
+        """How virt-handler words the failure of one of its commands to a launcher."""
+        return f'server error. command {command} failed: "{self.remote_message}"'
 
     @property
     def remote_message(self) -> str:
@@ -52,15 +56,25 @@ class HookError(SyncError):
         return f"rpc error: code = {self.code} desc = {self}"
 
 
-class HookDeadlineError(HookError):
-    """A hook did not answer in time; the deadline of the whole command has passed with it, so nothing quotes it."""
+class CommandError(SyncError):
+    """A command to a launcher had no answer, so that nothing of the launcher's own is quoted."""
+
+    def message_of(self, command: str) -> str:
+        return f"unknown error encountered sending command {command}: {self}"
+
+
+class CommandDeadlineError(CommandError):
+    """The launcher took longer for a command than virt-handler waits. It goes on with it."""
 
     def __init__(self) -> None:
-        super().__init__("context deadline exceeded", "DeadlineExceeded")
+        super().__init__("rpc error: code = DeadlineExceeded desc = context deadline exceeded")
 
-    @property
-    def sync_message(self) -> str:
-        return f"unknown error encountered sending command SyncVMI: {self.remote_message}"
+
+class LauncherLostError(CommandError):
+    """The launcher ended in the middle of a command."""
+
+    def __init__(self) -> None:
+        super().__init__("rpc error: code = Unavailable desc = error reading from server: EOF")
 
 
 class HookCollectError(LauncherError):

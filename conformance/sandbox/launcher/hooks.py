@@ -15,7 +15,7 @@ import grpc
 import grpc.aio
 
 from conformance.hooks import messages as hookapi
-from conformance.sandbox.launcher.errors import HookCollectError, HookDeadlineError, HookError
+from conformance.sandbox.launcher.errors import HookCollectError, HookError
 from conformance.sandbox.launcher.unixsocket import short_address
 
 INFO_SECONDS = 1.0
@@ -142,7 +142,7 @@ class HookManager:
             return await _unary(sidecar.socket, method, message, self._callback_seconds)
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise HookDeadlineError from error
+                raise HookError("context deadline exceeded", "DeadlineExceeded") from error
             raise HookError(error.details() or "", _go_code(error.code())) from error
         except OSError as error:
             raise HookError(f"dial unix {sidecar.socket}: {os.strerror(error.errno or 0)}", "Unavailable") from error

@@ -174,6 +174,14 @@ class Launcher:
         xml = await self.domain_xml()
         return links.interfaces_of(xml) if links.is_live(xml) else None
 
+    async def ended_unnamed(self) -> bool:
+        """Whether the domain has ended and has an interface that only libvirt had named, while it ran."""
+        try:
+            xml = await self.domain_xml()
+        except LibvirtError:
+            return False
+        return not links.is_live(xml) and any(not nic.alias for nic in links.interfaces_of(xml))
+
     async def agent_connected(self) -> bool:
         """Whether a guest agent has opened its channel. Raises LibvirtError if there is no domain."""
         return guestagent.is_connected(await self.domain_xml())

@@ -230,6 +230,18 @@ def test_a_hook_that_fails_shows_on_the_vmi_and_is_tried_again(cluster: Cluster,
             until=lambda counts: sum(counts) >= 2,
         )
         assert phase(cluster, vmi) == "Scheduled"
+    assert "Signaled Deletion" in [event.message for event in events_about(cluster, vmi)]
+
+
+def test_an_interface_without_its_alias_shows_when_the_vmi_ends(cluster: Cluster) -> None:
+    """virt-handler falls over it and says no more: what is left comes from virt-controller, once the pod has gone."""
+    value = sidecar("noalias")
+    with registered(cluster, "noalias", value), vmi_with(cluster, "nameless", NicSpec("default", "noalias")) as vmi:
+        running = wait_running(cluster, vmi, Deadline.patience(SECONDS))
+        assert [status.name for status in running.interfaces] == ["default", "net0"]
+    said = [event.message for event in events_about(cluster, vmi)]
+    assert "Signaled Deletion" in said
+    assert "The VirtualMachineInstance crashed." not in said
 
 
 @pytest.mark.parametrize("value", [{"domainAttachmentType": "frob"}, {}], ids=["frob", "empty"])

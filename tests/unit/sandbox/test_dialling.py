@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from conformance.sandbox.kubevirt.dialling import DialError, dial
+from conformance.sandbox.network.dialling import DialError, dial
 from conformance.sandbox.network.node import Node
 
 

@@ -1,4 +1,5 @@
-"""Dialling a VM's port from a node, with the errors of Go's net package: what virt-api does for portforward."""
+"""Dialling a port from a node, with the errors of Go's net package: what virt-api does for portforward, and a kubelet
+for its probes."""
 
 from __future__ import annotations
 
@@ -31,13 +32,19 @@ class Sink(Protocol):
         """End the connection."""
 
 
-async def dial(node: Node, protocol: str, address: str, port: str) -> tuple[asyncio.StreamReader, Sink]:
-    """A connection from `node`. UDP needs no answer to succeed. Raises DialError."""
+async def dial(
+    node: Node, protocol: str, address: str, port: str, seconds: float = 0.0
+) -> tuple[asyncio.StreamReader, Sink]:
+    """A connection from `node`, with the kernel's patience or for at most `seconds`. UDP needs no answer to succeed.
+
+    Raises DialError.
+    """
     if protocol not in _TYPES:
         raise DialError(f"dial {protocol}: unknown network {protocol}")
     if not port.isdigit():
         raise DialError(f"dial {protocol}: lookup {protocol}/{port}: unknown port")
-    target = f"dial {protocol} {f'[{address}]' if ':' in address else address}:{port}: connect: "
+    peer = f"dial {protocol} {f'[{address}]' if ':' in address else address}:{port}: "
+    target = f"{peer}connect: "
     if not address:  # no address in the status: the dialler falls back to its own loopback, where nothing listens
         raise DialError(f"{target}connection refused")
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -45,14 +52,14 @@ async def dial(node: Node, protocol: str, address: str, port: str) -> tuple[asyn
     sock.setblocking(False)
     try:
         loop = asyncio.get_running_loop()
-        await asyncio.wait_for(loop.sock_connect(sock, (address, int(port))), _SECONDS)
+        await asyncio.wait_for(loop.sock_connect(sock, (address, int(port))), seconds or _SECONDS)
         if protocol == "tcp":
             return await asyncio.open_connection(sock=sock)
         _, datagrams = await loop.create_datagram_endpoint(_Datagrams, sock=sock)
         return datagrams.reader, datagrams
     except TimeoutError:
         sock.close()
-        raise DialError(f"{target}connection timed out") from None
+        raise DialError(f"{peer}i/o timeout" if seconds else f"{target}connection timed out") from None
     except OSError as error:
         sock.close()
         raise DialError(target + os.strerror(error.errno or errno.ECONNREFUSED).lower()) from None
