@@ -15,6 +15,7 @@ _MODULES = (
     "sidecars",
     "latecomers",
     "plugincalls",
+    "rehearsals",
     "cniversions",
 )
 pytest_plugins = [f"fixtures.{module}" for module in _MODULES]

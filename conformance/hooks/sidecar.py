@@ -61,7 +61,11 @@ def relay_argv(directory: str, seconds: float) -> tuple[str, ...]:
 
 
 class HookRefused(NonConformant):
-    """The sidecar answered a hook with an error, or not in time; the message has its own words."""
+    """The sidecar answered a hook with an error, whose own words are ``text``, or not in time."""
+
+    def __init__(self, method: str, code: grpc.StatusCode, text: str) -> None:
+        super().__init__(f"{method} ends with {code.name}: {text}")
+        self.text = text
 
 
 class SidecarClient:
@@ -108,7 +112,7 @@ class SidecarClient:
         try:
             return bytes(self._channel.unary_unary(method)(message, timeout=seconds))
         except grpc.RpcError as error:
-            raise HookRefused(f"{method} ends with {error.code().name}: {error.details()}") from error
+            raise HookRefused(method, error.code(), error.details() or "") from error
 
     def _serve(self) -> None:
         connection, _ = self._listener.accept()

@@ -19,7 +19,8 @@ REGISTERING = {"REG-002", "REG-003", "REG-004", "REG-005", "REG-006", "REG-008",
 UNREACHABLE = ABOUT_KUBEVIRT | REGISTERING
 """Checks of what KubeVirt itself does, which no binding can make fail: what its admission says, with a name or a
 network that is not there, and how it makes the launcher pod. `test_kubevirts_part.py`,
-`test_registrations_part.py` and `tests/contract/test_registration_checks.py` show that they can fail.
+`test_registrations_part.py`, `tests/contract/test_registration_checks.py` and `test_waiting_checks.py` there show that
+they can fail.
 """
 
 

@@ -1,0 +1,172 @@
+"""The checks of VMIs that wait for a registration or a network, on an API server with the sandbox's controllers: they
+pass, and fail where a controller, or what stands for kubelet and Multus, does otherwise.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Final, cast
+
+import pytest
+
+from conformance.evidence.recorder import Evidence
+from conformance.guest.image import DEFAULT
+from conformance.kube.cluster import Cluster, namespace_manifest
+from conformance.kube.errors import BoundExceeded, Stopped
+from conformance.kube.manifest import KUBEVIRT, Ref
+from conformance.kube.timeouts import Timeouts
+from conformance.kube.vmi import NicSpec
+from conformance.model import load_binding
+from conformance.plugin.run import Run
+from conformance.sandbox.kubevirt.definitions import write_definitions
+from conformance.sandbox.kubevirt.facts import NEWEST, facts_for
+from conformance.site.site import Site
+from fixtures import latecomers
+from fixtures.images import LOCK
+from fixtures.latecomers import story
+from fixtures.machines import NETWORK
+from fixtures.strangers import absent_network, bare_vmi, unregistered_name
+from suites.registration import (
+    test_binding_nad_missing,
+    test_nad_namespace,
+    test_network_nad_missing,
+    test_registered_later,
+    test_unregistered_name,
+)
+from tests.contract import altered_controllers as altered
+from tests.contract.harness import Sandbox, sandbox_server
+
+SPACE: Final = "team"
+PASST: Final = LOCK.parent / "bindings" / "passt.yaml"
+PATIENT, HASTY = Timeouts().scaled(0.15), Timeouts().scaled(0.02)
+_runs = count(1)
+Check = Callable[[Run], None]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Sandbox]:
+    """An API server with KubeVirt's and Multus' kinds, two namespaces, and passt registered."""
+    with tempfile.TemporaryDirectory(prefix="kbc-waiting-") as name:
+        directory = Path(name)
+        write_definitions(facts_for(NEWEST), directory / "definitions.yaml")
+        hook = ("--admission", "conformance.sandbox.kubevirt.admission:admit")
+        with sandbox_server(
+            directory, directory / "none.sock", *hook, "--crds", str(directory / "definitions.yaml")
+        ) as server:
+            cluster = Cluster.connect(server.kubeconfig, cache_file=directory / "discovery")
+            for namespace in ("kubevirt", SPACE):
+                cluster.create(namespace_manifest(namespace, {}))
+            head = {"apiVersion": KUBEVIRT.api_version, "kind": KUBEVIRT.kind}
+            binding = load_binding(PASST)
+            assert binding.registration is not None
+            network = {"binding": {binding.name: binding.registration.to_dict()}}
+            metadata = {"name": "kubevirt", "namespace": "kubevirt"}
+            cluster.create({**head, "metadata": metadata, "spec": {"configuration": {"network": network}}})
+            cluster.close()
+            yield server
+
+
+def run_on(server: Sandbox, timeouts: Timeouts) -> Run:
+    """A run of passt with names of its own."""
+    cluster = Cluster.connect(server.kubeconfig, cache_file=server.directory / "discovery")
+    stub = SimpleNamespace(
+        cluster=cluster,
+        registrar=cluster,
+        binding=load_binding(PASST),
+        keys=SimpleNamespace(user_data=lambda: ""),
+        labels={},
+        site=Site(),
+        handoff=SimpleNamespace(guest=DEFAULT),
+        versions=SimpleNamespace(kubevirt=facts_for(NEWEST).version),
+        timeouts=timeouts,
+        workspace=SPACE,
+        id=f"{next(_runs):08x}",
+    )
+    return cast(Run, stub)
+
+
+def with_vmi(check: Callable[[Run, Ref], None], nic: Callable[[Run], NicSpec]) -> Check:
+    """A check of a VMI that was just created."""
+
+    def ask(run: Run) -> None:
+        with bare_vmi(run, SPACE, f"vmi-{run.id}", nic(run)) as ref:
+            check(run, ref)
+
+    return ask
+
+
+def measure(_: object) -> None:
+    """Nobody reads the measurement."""
+
+
+def strange(run: Run) -> NicSpec:
+    return NicSpec(NETWORK, unregistered_name(run))
+
+
+def unconnected(run: Run) -> NicSpec:
+    return NicSpec(NETWORK, run.binding.name, network=absent_network(run))
+
+
+def unregistered_check(run: Run, ref: Ref) -> None:
+    test_unregistered_name.test_vmi_with_an_unregistered_binding_gets_no_pod(run, ref)
+
+
+def later_check(run: Run, ref: Ref) -> None:
+    test_registered_later.test_registering_unblocks_a_vmi_that_waits(run, ref, measure)
+
+
+def late_definition(run: Run) -> None:
+    test_binding_nad_missing.test_missing_definition_is_named_and_its_creation_helps(
+        story(run, SPACE), Evidence(), measure
+    )
+
+
+def definition_by_name(run: Run) -> None:
+    test_nad_namespace.test_definition_by_name_alone_is_the_one_of_the_vmis_namespace(story(run, SPACE))
+
+
+UNREGISTERED = with_vmi(unregistered_check, strange)
+LATER = with_vmi(later_check, strange)
+NO_NETWORK = with_vmi(test_network_nad_missing.test_vmi_on_a_missing_network_gets_no_pod, unconnected)
+
+
+@pytest.fixture(autouse=True)
+def no_guest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing boots here, so nobody waits for it to."""
+    monkeypatch.setattr(latecomers, "_SETTLE_SECONDS", 0.0)
+
+
+@pytest.mark.parametrize("check", [UNREGISTERED, LATER, NO_NETWORK, late_definition, definition_by_name])
+def test_controllers_as_they_are_pass(server: Sandbox, check: Check) -> None:
+    with altered.controllers(server.kubeconfig):
+        check(run_on(server, PATIENT))
+
+
+@pytest.mark.parametrize(
+    ("check", "part", "player", "said"),
+    [
+        (UNREGISTERED, "template", altered.GuessesBindings, "ends the wait"),
+        (UNREGISTERED, "template", altered.Mumbles, "something is missing"),
+        (UNREGISTERED, "controller", altered.Silent, "a refusal"),
+        (UNREGISTERED, "controller", altered.MakesAPodAllTheSame, "virt-launcher-vmi-"),
+        (LATER, "controller", altered.Deaf, "leaves Pending"),
+        (LATER, "controller", altered.Resentful, "leaves Pending"),
+        (NO_NETWORK, "template", altered.GuessesNetworks, "ends the wait"),
+        (NO_NETWORK, "template", altered.Mumbles, "something is missing"),
+        (NO_NETWORK, "controller", altered.MakesAPodAllTheSame, "virt-launcher-vmi-"),
+        (late_definition, "pods", altered.QuietPods, "no FailedCreatePodSandBox names"),
+        (late_definition, "pods", altered.VaguePods, "no FailedCreatePodSandBox names"),
+        (late_definition, "pods", altered.CarelessPods, "does not exist"),
+        (late_definition, "pods", altered.OncePods, "has its networks"),
+        (definition_by_name, "template", altered.LooksInDefault, r"in namespaces \['default'\]"),
+        (definition_by_name, "pods", altered.OncePods, "has its networks"),
+    ],
+)
+def test_one_that_does_otherwise_is_caught(server: Sandbox, check: Check, part: str, player: type, said: str) -> None:
+    failure = pytest.raises((AssertionError, BoundExceeded, Stopped), match=said)
+    with altered.controllers(server.kubeconfig, **{part: player}), failure:
+        check(run_on(server, HASTY))
