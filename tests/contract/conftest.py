@@ -14,6 +14,7 @@ import pytest
 from conformance.model import SkipReason
 from tests.contract.backend import stream_backend
 from tests.contract.harness import DEFINITIONS, Api, Body, Sandbox, eventually, sandbox_server
+from tests.contract.releases import NAME, misuse, too_old
 from tests.lacking import skip
 
 
@@ -25,6 +26,38 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """The suites' markers, for tests that call a check: the plugin, which registers them, rests here."""
     config.addinivalue_line("markers", "requirement(id): see conformance.plugin")
+    config.addinivalue_line("markers", f"{NAME}(kubernetes, kubevirt): the oldest releases that the test applies to")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test of this suite says which servers it applies to."""
+    here = Path(__file__).parent
+    mine = [item for item in items if item.path.is_relative_to(here)]
+    if wrong := [f"{item.nodeid} {text}" for item in mine if (text := misuse(item.get_closest_marker(NAME)))]:
+        raise pytest.UsageError("\n".join(wrong))
+
+
+@pytest.fixture(scope="session")
+def servers(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The versions of Kubernetes and of KubeVirt on a cluster that was given; empty for the sandbox."""
+    given = request.config.getoption("--contract-kubeconfig", None)
+    if not given:
+        return {}
+    api = Api(Path(given))
+    found: dict[str, str] = {"kubernetes": api.get("/version").expect(200)["gitVersion"]}
+    listed = api.get("/apis/kubevirt.io/v1/kubevirts")
+    for kubevirt in listed.body["items"] if listed.status == 200 else ():
+        if version := kubevirt.get("status", {}).get("observedKubeVirtVersion"):
+            found["kubevirt"] = version
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _applicable(request: pytest.FixtureRequest, servers: dict[str, str]) -> None:
+    """Skip what an older cluster does not promise. The sandbox is as new as anything here."""
+    marker = request.node.get_closest_marker(NAME)
+    if servers and (text := too_old(marker, servers)):
+        skip(SkipReason.ENVIRONMENT_LACKS, text)
 
 
 @pytest.fixture(scope="session")

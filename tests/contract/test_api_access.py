@@ -8,11 +8,14 @@ import stat
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import urllib3
 from kubernetes import client
 
 from tests.contract.conftest import Widgets
 from tests.contract.harness import Answer, Api, Body, Sandbox, eventually
+
+pytestmark = pytest.mark.since(kubernetes="1.26")
 
 
 def anonymous(api: Api, path: str, token: str = "", method: str = "GET", body: object = None) -> Answer:

@@ -9,6 +9,8 @@ import pytest
 from tests.contract.conftest import Widgets
 from tests.contract.harness import APPLY_PATCH, Api, Body
 
+pytestmark = pytest.mark.since(kubernetes="1.26")
+
 
 @pytest.fixture
 def path(widgets: Widgets, name: str) -> str:

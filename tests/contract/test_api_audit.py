@@ -12,6 +12,8 @@ import pytest
 
 from tests.contract.harness import Api, Sandbox, sandbox_server
 
+pytestmark = pytest.mark.since(kubernetes="1.26")
+
 
 @pytest.fixture
 def directory() -> Iterator[Path]:

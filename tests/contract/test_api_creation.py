@@ -11,6 +11,8 @@ import pytest
 from tests.contract.conftest import Widgets
 from tests.contract.harness import Api, Body, Sandbox
 
+pytestmark = pytest.mark.since(kubernetes="1.26")
+
 
 def causes(body: Body) -> list[tuple[str, str]]:
     """(field, reason) of every cause."""

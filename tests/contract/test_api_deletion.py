@@ -7,6 +7,8 @@ import pytest
 from tests.contract.conftest import Widgets
 from tests.contract.harness import Api, Body, eventually
 
+pytestmark = pytest.mark.since(kubernetes="1.26")
+
 BLOCKED: Body = {"finalizers": ["example.com/blocked"]}
 
 

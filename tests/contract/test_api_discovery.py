@@ -6,10 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from kubernetes.dynamic import DynamicClient
 
 from tests.contract.conftest import Widgets
 from tests.contract.harness import Api, Sandbox
+
+pytestmark = pytest.mark.since(kubernetes="1.26")
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
 
@@ -38,6 +41,7 @@ def test_group_and_resource_lists_name_a_custom_resource(api: Api, widgets: Widg
     assert by_name["widgets/status"]["verbs"] == ["get", "patch", "update"]
 
 
+@pytest.mark.since(kubernetes="1.30")
 def test_aggregated_discovery_names_a_custom_resource(api: Api, widgets: Widgets) -> None:
     found = api.get("/apis", accept=AGGREGATED)
     assert found.expect(200)["kind"] == "APIGroupDiscoveryList"
@@ -72,6 +76,7 @@ def test_dynamic_client_works_from_discovery_alone(api: Api, widgets: Widgets, n
     assert found.get(name=name, namespace=widgets.namespace).spec.mode == "a"
 
 
+@pytest.mark.since(kubevirt="1.1")
 def test_stream_group_is_discovered(api: Api, sandbox: Sandbox) -> None:
     listed = api.get("/apis/subresources.kubevirt.io/v1").expect(200)
     assert "virtualmachineinstances/portforward" in [entry["name"] for entry in listed["resources"]]

@@ -16,7 +16,10 @@ from tests.contract.conftest import Widgets
 from tests.contract.harness import Api, Body, Sandbox
 
 KUBECTL = shutil.which("kubectl")
-pytestmark = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
+pytestmark = [
+    pytest.mark.since(kubernetes="1.26"),
+    pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed"),
+]
 
 Kubectl = Callable[..., str]
 
@@ -143,6 +146,7 @@ def test_create_account_role_and_binding(kubectl: Kubectl, api: Api, namespace: 
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": name, "namespace": namespace}]
 
 
+@pytest.mark.since(kubernetes="1.28")
 def test_auth_tells_who_and_what(kubectl: Kubectl, sandbox: Sandbox) -> None:
     assert "sandbox-admin" in kubectl("auth", "whoami")
     assert kubectl("auth", "can-i", "create", "pods").strip() == "yes"

@@ -8,6 +8,8 @@ import pytest
 
 from tests.contract.harness import Api, Body, Sandbox
 
+pytestmark = pytest.mark.since(kubevirt="1.9")
+
 QUANTITY = (
     r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|"
     r"([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"

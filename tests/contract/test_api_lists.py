@@ -7,6 +7,8 @@ import pytest
 from tests.contract.conftest import Widgets
 from tests.contract.harness import Api, Body
 
+pytestmark = pytest.mark.since(kubernetes="1.26")
+
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 METADATA = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"

@@ -11,6 +11,8 @@ import pytest
 from tests.contract.harness import Api, Sandbox, eventually, sandbox_server
 from tests.contract.load import create_many, watchers
 
+pytestmark = pytest.mark.since(kubernetes="1.26")
+
 OBJECTS, WATCHES, WATCHED = 10_000, 50, 500
 PATH = "/api/v1/namespaces/default/configmaps"
 # Objects here have about 600 bytes of JSON; with their managers, and history for watches, Python holds some 8 KiB each.

@@ -17,6 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.contract.harness import Answer, Api, Body
 
+pytestmark = pytest.mark.since(kubernetes="1.26")
+
 NAMES = st.sampled_from(["a", "b"])
 KEYS = st.sampled_from(["x", "y", "z"])
 VALUES = st.sampled_from(["1", "2"])

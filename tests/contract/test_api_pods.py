@@ -9,6 +9,8 @@ import pytest
 
 from tests.contract.harness import STRATEGIC_MERGE_PATCH, Api, Body, Sandbox
 
+pytestmark = pytest.mark.since(kubernetes="1.26")
+
 
 @pytest.fixture
 def pods(namespace: str) -> str:

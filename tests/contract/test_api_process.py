@@ -16,6 +16,8 @@ import pytest
 from tests.contract.conftest import Widgets
 from tests.contract.harness import DEFINITIONS, ROOT, Api, Sandbox, command, sandbox_server
 
+pytestmark = pytest.mark.since(kubernetes="1.26")
+
 
 @pytest.fixture
 def directory() -> Iterator[Path]:

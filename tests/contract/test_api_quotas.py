@@ -14,6 +14,8 @@ import pytest
 
 from tests.contract.harness import Api, Body, Sandbox, eventually
 
+pytestmark = pytest.mark.since(kubernetes="1.26")
+
 
 @pytest.fixture
 def space(api: Api) -> Iterator[str]:

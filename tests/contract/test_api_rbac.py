@@ -22,6 +22,8 @@ from tests.contract.harness import APPLY_PATCH, Answer, Api, Body, Sandbox, even
 from tests.contract.test_api_kubectl import KUBECTL
 from tests.lacking import skip
 
+pytestmark = pytest.mark.since(kubernetes="1.26")
+
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 GROUP = "rbac.authorization.k8s.io"
 PODS = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}
@@ -396,6 +398,7 @@ def test_impersonation(account: Account, api: Api) -> None:
 # ----------------------------------------------------------------------------------------------- streams, kubectl
 
 
+@pytest.mark.since(kubernetes="1.35")
 def test_websocket_exec_needs_get_and_create(account: Account, api: Api) -> None:
     """Kubernetes 1.35 and later ask for `create` on a websocket as well; recorded on 1.36.2."""
     path = f"/api/v1/namespaces/{account.namespace}/pods"
@@ -410,6 +413,7 @@ def test_websocket_exec_needs_get_and_create(account: Account, api: Api) -> None
     assert account.get(url).status != 403
 
 
+@pytest.mark.since(kubernetes="1.26", kubevirt="1.1")
 def test_kubevirt_subresources_are_rights(account: Account, sandbox: Sandbox) -> None:
     path = f"/apis/subresources.kubevirt.io/v1/namespaces/{account.namespace}/virtualmachineinstances/p/portforward/80"
     assert refusal(account.get(path)) == (

@@ -16,6 +16,8 @@ from websocket import ABNF, WebSocketBadStatusException, WebSocketException
 from tests.contract.backend import ENDED, PING_SECONDS
 from tests.contract.harness import Api, Sandbox, eventually
 
+pytestmark = pytest.mark.since(kubernetes="1.26", kubevirt="1.1")
+
 PLAIN = "plain.kubevirt.io"
 
 
@@ -46,6 +48,14 @@ def receive(connection: Any, size: int) -> bytes:
         if opcode == ABNF.OPCODE_BINARY:
             data += payload
     return data
+
+
+def ended(connection: Any) -> None:
+    """Read until the stream is closed, which raises what a client gets for it."""
+    while True:
+        opcode, payload = connection.recv_data(control_frame=True)
+        if opcode == ABNF.OPCODE_CLOSE:
+            raise WebSocketException(f"closed: {payload!r}")
 
 
 def test_portforward_echoes(api: Api, sandbox: Sandbox, namespace: str) -> None:
@@ -109,6 +119,29 @@ def test_lost_backend_ends_the_client(api: Api, sandbox: Sandbox, namespace: str
         with pytest.raises((OSError, WebSocketException)):
             receive(connection, 1)
         assert time.monotonic() - begin < 3
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x83\x80\0\0\0\0",
+        b"\xf2\x80\0\0\0\0",
+        b"\x89\xfe\x01\0" + bytes(260),
+        bytes(range(256)) * 16,
+    ],
+    ids=["reserved opcode", "reserved bits", "long ping", "noise"],
+)
+def test_garbage_instead_of_frames_ends_that_stream_alone(
+    api: Api, sandbox: Sandbox, namespace: str, name: str, garbage: bytes
+) -> None:
+    with websocket(api, portforward_path(namespace, "echo")) as bystander:
+        with websocket(api, portforward_path(namespace, name)) as connection:
+            connection.sock.sendall(garbage)
+            with pytest.raises((OSError, WebSocketException)):
+                ended(connection)
+        eventually("the backend's side ends", lambda: name in ENDED, 3)
+        bystander.send(b"still here", ABNF.OPCODE_BINARY)
+        assert receive(bystander, 10) == b"still here"
 
 
 @pytest.mark.parametrize(("name", "code"), [("missing", 404), ("refused", 500)])

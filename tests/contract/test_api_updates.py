@@ -7,6 +7,8 @@ import pytest
 from tests.contract.conftest import Widgets
 from tests.contract.harness import JSON_PATCH, STRATEGIC_MERGE_PATCH, Api, Body
 
+pytestmark = pytest.mark.since(kubernetes="1.26")
+
 
 @pytest.fixture
 def path(widgets: Widgets, widget: Body) -> str:

@@ -14,6 +14,8 @@ from kubernetes import watch
 from tests.contract.conftest import Widgets
 from tests.contract.harness import Api, Body, Sandbox, eventually
 
+pytestmark = pytest.mark.since(kubernetes="1.26")
+
 
 def types_of(events: list[Body], name: str) -> list[str]:
     """The event types of one object."""
@@ -95,6 +97,7 @@ def test_garbage_version_is_a_bad_request(api: Api, widgets: Widgets) -> None:
     assert (events[0]["type"], events[0]["object"]["code"]) == ("HTTP", 400)
 
 
+@pytest.mark.since(kubernetes="1.34")
 def test_initial_events_end_with_a_bookmark(api: Api, widgets: Widgets, widget: Body) -> None:
     query = [("allowWatchBookmarks", "true"), ("sendInitialEvents", "true"), ("timeoutSeconds", "5")]
     events = api.watch(widgets.path, [*query, ("resourceVersionMatch", "NotOlderThan")], ends_with("BOOKMARK"))

@@ -29,6 +29,8 @@ from suites.registration import test_discontinued, test_feature_gate, test_no_me
 from tests.contract.altered_admission import VARIABLE
 from tests.contract.harness import sandbox_server
 
+pytestmark = pytest.mark.since(kubevirt="1.1")
+
 SPACE = "team"
 GATE = "NetworkBindingPlugins"
 TWO = test_two_methods.test_binding_beside_a_core_method_is_refused

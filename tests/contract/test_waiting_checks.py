@@ -40,6 +40,8 @@ from suites.registration import (
 from tests.contract import altered_controllers as altered
 from tests.contract.harness import Sandbox, sandbox_server
 
+pytestmark = pytest.mark.since(kubevirt="1.1")
+
 SPACE: Final = "team"
 PASST: Final = LOCK.parent / "bindings" / "passt.yaml"
 PATIENT, HASTY = Timeouts().scaled(0.15), Timeouts().scaled(0.02)

@@ -19,8 +19,8 @@ from conformance.kube.lifecycle import delete_vmi, launcher_pods, wait_running
 from conformance.kube.manifest import NAD, VMI, Kind, Manifest, Ref, condition, dig
 from conformance.kube.registration import Registration
 from conformance.kube.timeouts import Deadline
-from conformance.kube.vmi import NicSpec, VmiSpec, VmiView
-from conformance.kube.wait import wait_for, wait_until
+from conformance.kube.vmi import NicSpec, VmiSpec, VmiView, migration_manifest
+from conformance.kube.wait import wait_for, wait_gone, wait_until
 from conformance.model import CoreBinding
 from conformance.sandbox import daemon
 from conformance.sandbox.images import Image
@@ -274,6 +274,32 @@ def test_a_network_that_makes_no_link_ends_the_vmi(cluster: Cluster) -> None:
             and message.endswith(f"pod link ({link}) is missing")
             for message in said
         ), said
+
+
+def test_a_network_that_makes_no_link_on_the_target_shows_on_the_vm_which_stays(cluster: Cluster) -> None:
+    nics = (NicSpec("default", core=CoreBinding.MASQUERADE), NicSpec("second", "tapped", network="default/moved"))
+    with (
+        network(cluster, "moved", {"type": "bridge", "bridge": "moved"}),
+        vmi_with(cluster, "stays", *nics) as vmi,
+    ):
+        home = wait_running(cluster, vmi, Deadline.patience(SECONDS)).node
+        config = json.dumps({"cniVersion": "1.0.0", "name": "moved", "type": "cni-passt-binding-plugin"})
+        cluster.patch(NAD.ref("moved", "default"), {"spec": {"config": config}})
+        vmim = Ref.of(cluster.create(migration_manifest(vmi.name, "default", "to-nowhere")))
+        words = "failed to configure vmi network for migration target: "
+        wait_until(
+            f"{vmi} says {words!r}",
+            lambda: [event.message for event in events_about(cluster, vmi) if event.reason == "SyncFailed"],
+            Deadline.patience(SECONDS),
+            until=lambda said: any(
+                message.startswith(words) and message.endswith(f"pod link ({hashed_interface('second')}) is missing")
+                for message in said
+            ),
+        )
+        cluster.delete(vmim)
+        wait_gone(cluster, vmim, Deadline.patience(SECONDS))
+        now = VmiView.of(cluster.get(vmi))
+        assert (now.phase, now.node) == ("Running", home)
 
 
 @pytest.mark.slow
