@@ -63,6 +63,9 @@ SERVICES: Final = Resource("", "v1", "services", "Service")
 ENDPOINT_SLICES: Final = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 NETWORK_POLICIES: Final = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 DAEMON_SETS: Final = Resource("apps", "v1", "daemonsets", "DaemonSet")
+JOBS: Final = Resource("batch", "v1", "jobs", "Job")
+CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+ACCOUNTS: Final = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 KUBEVIRTS: Final = Resource("kubevirt.io", "v1", "kubevirts", "KubeVirt")
 VMS: Final = Resource("kubevirt.io", "v1", "virtualmachines", "VirtualMachine")
 VMIS: Final = Resource("kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance")
@@ -176,6 +179,12 @@ class ApiClient:
     async def create(self, resource: Resource, body: Object) -> Object:
         namespace = body["metadata"].get("namespace")
         return await self._request("POST", resource.path(namespace), body)
+
+    async def token(self, namespace: str, account: str, spec: Object) -> str:
+        """A token of a ServiceAccount, by a TokenRequest."""
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        answer = await self._request("POST", ACCOUNTS.path(namespace, account, "token"), body)
+        return str(answer["status"]["token"])
 
     async def replace(self, resource: Resource, body: Object, subresource: str | None = None) -> Object:
         """PUT of the whole object; 409 when its resource version is stale."""

@@ -17,8 +17,10 @@ import yaml
 from aiohttp import web
 
 from conformance.sandbox.client import (
+    CLAIMS,
     DAEMON_SETS,
     ENDPOINT_SLICES,
+    JOBS,
     KUBEVIRTS,
     MIGRATIONS,
     NADS,
@@ -36,10 +38,12 @@ from conformance.sandbox.client import (
 from conformance.sandbox.controller import Controller, Informer, Key
 from conformance.sandbox.guestlibrary import GuestLibrary
 from conformance.sandbox.images import Image
+from conformance.sandbox.kubernetes.claims import VolumeClaims
 from conformance.sandbox.kubernetes.clusternetwork import API_PORT, ClusterNetwork, cluster_services
 from conformance.sandbox.kubernetes.daemonset import DaemonSets
 from conformance.sandbox.kubernetes.deviceplugins import DevicePlugins
 from conformance.sandbox.kubernetes.endpoints import EndpointSlices
+from conformance.sandbox.kubernetes.jobs import Jobs
 from conformance.sandbox.kubernetes.kubelet import Kubelet
 from conformance.sandbox.kubernetes.nodes import register_node
 from conformance.sandbox.kubernetes.podcontainers import Injected
@@ -79,7 +83,7 @@ KUBERNETES_VERSION: Final = "v1.36.2"
 LAUNCHER_IMAGE: Final = "quay.io/kubevirt/virt-launcher"
 _ADMISSION: Final = "conformance.sandbox.kubevirt.admission:admit"
 _WATCHED: Final = (
-    *(PODS, NODES, NAMESPACES, SERVICES, ENDPOINT_SLICES, NETWORK_POLICIES, DAEMON_SETS),
+    *(PODS, NODES, NAMESPACES, SERVICES, ENDPOINT_SLICES, NETWORK_POLICIES, DAEMON_SETS, JOBS, CLAIMS),
     *(KUBEVIRTS, VMS, VMIS, MIGRATIONS),
 )
 _NETWORKS: Final = Path(__file__).parent / "network" / "networks.yaml"
@@ -201,6 +205,8 @@ class ControlPlane:
         self._controllers = [
             Scheduler(self._client, pods, nodes).controller,
             DaemonSets(self._client, informers[DAEMON_SETS], pods, nodes).controller,
+            Jobs(self._client, informers[JOBS], pods).controller,
+            VolumeClaims(self._client, informers[CLAIMS], self._context.state.pods.with_name("claims")).controller,
             EndpointSlices(self._client, informers[SERVICES], pods, informers[ENDPOINT_SLICES]).controller,
             *self._network.controllers(informers),
             VmController(self._client, informers[VMS], vmis, informers[KUBEVIRTS], self._facts).controller,

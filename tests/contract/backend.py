@@ -16,6 +16,9 @@ ENDED: set[str] = set()
 """The VMIs whose portforward has ended, as the backend saw it."""
 
 
+_CONSOLES: dict[str, web.WebSocketResponse] = {}
+
+
 def _status(code: int, reason: str, message: str) -> web.Response:
     body = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message}
     return web.json_response({**body, "reason": reason, "code": code}, status=code)
@@ -45,6 +48,21 @@ async def _portforward(request: web.Request) -> web.StreamResponse:
                 await socket.send_bytes(message.data)
     finally:
         ENDED.add(name)
+    return socket
+
+
+async def _console(request: web.Request) -> web.StreamResponse:
+    """A serial console: a login prompt, then what is typed, in upper case. A second client ends the first."""
+    socket = web.WebSocketResponse(protocols=["plain.kubevirt.io"])
+    await socket.prepare(request)
+    name = request.match_info["name"]
+    if (before := _CONSOLES.get(name)) is not None:
+        await before.close()
+    _CONSOLES[name] = socket
+    await socket.send_bytes(b"login: ")
+    async for message in socket:
+        if message.type is WSMsgType.BINARY:
+            await socket.send_bytes(message.data.upper())
     return socket
 
 
@@ -97,6 +115,7 @@ def _application() -> web.Application:
     vmi = "/apis/subresources.kubevirt.io/v1/namespaces/{namespace}/virtualmachineinstances/{name}"
     pod = "/api/v1/namespaces/{namespace}/pods/{name}"
     application.router.add_get(vmi + "/portforward/{port}", _portforward)
+    application.router.add_get(vmi + "/console", _console)
     application.router.add_put(vmi + "/pause", _describe)
     application.router.add_get(pod + "/log", _log)
     application.router.add_get(pod + "/exec", _exec)

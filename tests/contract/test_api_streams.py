@@ -96,6 +96,20 @@ def test_pings_reach_the_client_and_keep_it(api: Api, sandbox: Sandbox, namespac
     assert pings >= 3
 
 
+def test_console_speaks_first_and_has_one_client(api: Api, sandbox: Sandbox, namespace: str, name: str) -> None:
+    path = portforward_path(namespace, name).replace("portforward/22", "console")
+    with websocket(api, path) as first:
+        assert receive(first, 7) == b"login: "
+        first.send(b"root\n", ABNF.OPCODE_BINARY)
+        assert receive(first, 5) == b"ROOT\n"
+        with websocket(api, path) as second:
+            assert receive(second, 7) == b"login: "
+            with pytest.raises((OSError, WebSocketException)):
+                ended(first)
+            second.send(b"me", ABNF.OPCODE_BINARY)
+            assert receive(second, 2) == b"ME"
+
+
 def test_close_code_and_reason_are_passed_on(api: Api, sandbox: Sandbox, namespace: str) -> None:
     with websocket(api, portforward_path(namespace, "closing")) as connection:
         opcode, payload = connection.recv_data(control_frame=True)

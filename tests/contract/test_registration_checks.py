@@ -10,28 +10,23 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from conformance.guest.image import DEFAULT
-from conformance.kube.cluster import Cluster, namespace_manifest
-from conformance.kube.manifest import KUBEVIRT
 from conformance.plugin.run import Run
 from conformance.sandbox.kubevirt.admission import VERSION_VARIABLE
 from conformance.sandbox.kubevirt.definitions import write_definitions
 from conformance.sandbox.kubevirt.facts import facts_for, versions
-from conformance.site.site import Site
 from fixtures.refusals import cases, expected
 from suites.hotplug import test_absent
 from suites.registration import test_discontinued, test_feature_gate, test_no_method, test_two_methods
 from tests.contract.altered_admission import VARIABLE
 from tests.contract.harness import sandbox_server
+from tests.contract.suiterun import SPACE, cluster_of, run_on
 
 pytestmark = pytest.mark.since(kubevirt="1.1")
 
-SPACE = "team"
 GATE = "NetworkBindingPlugins"
 TWO = test_two_methods.test_binding_beside_a_core_method_is_refused
 NONE = test_no_method.test_interface_without_a_binding_is_refused
@@ -53,29 +48,9 @@ def release(version: str, *gates: str, **altered: Any) -> Iterator[Run]:
         with sandbox_server(
             directory, directory / "none.sock", *hook, "--crds", str(directory / "definitions.yaml")
         ) as server:
-            cluster = Cluster.connect(server.kubeconfig, cache_file=directory / "discovery")
-            for namespace in ("kubevirt", SPACE):
-                cluster.create(namespace_manifest(namespace, {}))
-            settings = {"configuration": {"developerConfiguration": {"featureGates": list(gates)}}}
-            head = {"apiVersion": KUBEVIRT.api_version, "kind": KUBEVIRT.kind}
-            cluster.create({**head, "metadata": {"name": "kubevirt", "namespace": "kubevirt"}, "spec": settings})
+            cluster = cluster_of(server, {"developerConfiguration": {"featureGates": list(gates)}})
             yield run_on(cluster, facts_for(version).version)
             cluster.close()
-
-
-def run_on(cluster: Cluster, kubevirt: str) -> Run:
-    stub = SimpleNamespace(
-        cluster=cluster,
-        binding=SimpleNamespace(core=None, name="b"),
-        keys=SimpleNamespace(user_data=lambda: ""),
-        labels={},
-        site=Site(),
-        handoff=SimpleNamespace(guest=DEFAULT),
-        versions=SimpleNamespace(kubevirt=kubevirt),
-        workspace=SPACE,
-        id="0123abcd",
-    )
-    return cast(Run, stub)
 
 
 def ask(check: Check, run: Run, *method: str) -> None:

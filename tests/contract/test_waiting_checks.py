@@ -8,23 +8,20 @@ import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Final, cast
+from typing import Final
 
 import pytest
 
 from conformance.evidence.recorder import Evidence
-from conformance.guest.image import DEFAULT
-from conformance.kube.cluster import Cluster, namespace_manifest
+from conformance.kube.cluster import Cluster
 from conformance.kube.errors import BoundExceeded, Stopped
-from conformance.kube.manifest import KUBEVIRT, Ref
+from conformance.kube.manifest import Ref
 from conformance.kube.timeouts import Timeouts
 from conformance.kube.vmi import NicSpec
 from conformance.model import load_binding
 from conformance.plugin.run import Run
 from conformance.sandbox.kubevirt.definitions import write_definitions
 from conformance.sandbox.kubevirt.facts import NEWEST, facts_for
-from conformance.site.site import Site
 from fixtures import latecomers
 from fixtures.images import LOCK
 from fixtures.latecomers import story
@@ -39,10 +36,10 @@ from suites.registration import (
 )
 from tests.contract import altered_controllers as altered
 from tests.contract.harness import Sandbox, sandbox_server
+from tests.contract.suiterun import SPACE, cluster_of, run_on
 
 pytestmark = pytest.mark.since(kubevirt="1.1")
 
-SPACE: Final = "team"
 PASST: Final = LOCK.parent / "bindings" / "passt.yaml"
 PATIENT, HASTY = Timeouts().scaled(0.15), Timeouts().scaled(0.02)
 _runs = count(1)
@@ -59,36 +56,18 @@ def server() -> Iterator[Sandbox]:
         with sandbox_server(
             directory, directory / "none.sock", *hook, "--crds", str(directory / "definitions.yaml")
         ) as server:
-            cluster = Cluster.connect(server.kubeconfig, cache_file=directory / "discovery")
-            for namespace in ("kubevirt", SPACE):
-                cluster.create(namespace_manifest(namespace, {}))
-            head = {"apiVersion": KUBEVIRT.api_version, "kind": KUBEVIRT.kind}
             binding = load_binding(PASST)
             assert binding.registration is not None
-            network = {"binding": {binding.name: binding.registration.to_dict()}}
-            metadata = {"name": "kubevirt", "namespace": "kubevirt"}
-            cluster.create({**head, "metadata": metadata, "spec": {"configuration": {"network": network}}})
-            cluster.close()
+            registered = {binding.name: binding.registration.to_dict()}
+            cluster_of(server, {"network": {"binding": registered}}).close()
             yield server
 
 
-def run_on(server: Sandbox, timeouts: Timeouts) -> Run:
+def passt_run(server: Sandbox, timeouts: Timeouts) -> Run:
     """A run of passt with names of its own."""
     cluster = Cluster.connect(server.kubeconfig, cache_file=server.directory / "discovery")
-    stub = SimpleNamespace(
-        cluster=cluster,
-        registrar=cluster,
-        binding=load_binding(PASST),
-        keys=SimpleNamespace(user_data=lambda: ""),
-        labels={},
-        site=Site(),
-        handoff=SimpleNamespace(guest=DEFAULT),
-        versions=SimpleNamespace(kubevirt=facts_for(NEWEST).version),
-        timeouts=timeouts,
-        workspace=SPACE,
-        id=f"{next(_runs):08x}",
-    )
-    return cast(Run, stub)
+    own = {"binding": load_binding(PASST), "id": f"{next(_runs):08x}", "timeouts": timeouts}
+    return run_on(cluster, facts_for(NEWEST).version, **own)
 
 
 def with_vmi(check: Callable[[Run, Ref], None], nic: Callable[[Run], NicSpec]) -> Check:
@@ -145,7 +124,7 @@ def no_guest(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("check", [UNREGISTERED, LATER, NO_NETWORK, late_definition, definition_by_name])
 def test_controllers_as_they_are_pass(server: Sandbox, check: Check) -> None:
     with altered.controllers(server.kubeconfig):
-        check(run_on(server, PATIENT))
+        check(passt_run(server, PATIENT))
 
 
 @pytest.mark.parametrize(
@@ -171,4 +150,4 @@ def test_controllers_as_they_are_pass(server: Sandbox, check: Check) -> None:
 def test_one_that_does_otherwise_is_caught(server: Sandbox, check: Check, part: str, player: type, said: str) -> None:
     failure = pytest.raises((AssertionError, BoundExceeded, Stopped), match=said)
     with altered.controllers(server.kubeconfig, **{part: player}), failure:
-        check(run_on(server, HASTY))
+        check(passt_run(server, HASTY))

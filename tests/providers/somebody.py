@@ -148,18 +148,22 @@ def changes(before: dict[str, Manifest], after: dict[str, Manifest]) -> list[str
 
 
 @contextmanager
-def somebody(directory: Path, bindings: Sequence[str] = ("managedtap", "passt"), **options: str) -> Iterator[Somebody]:
+def somebody(
+    directory: Path, bindings: Sequence[str | Path] = ("managedtap", "passt"), **options: str
+) -> Iterator[Somebody]:
     """A sandbox with somebody's things on it, to be spoken to by nothing but a kubeconfig.
 
-    Their registry has the images of the ``bindings``, and their nodes the CNI plugins.
+    Their registry has the images of the ``bindings`` (bundled ones by name, others by path), and their nodes the CNI
+    plugins.
     """
     name = f"{directory.name[0]}{os.getpid()}"  # short: sockets are below; a letter each, as two may run side by side
     started = daemon.Options(state_dir=Path(f"/run/kbc-{name}"), options=options)
     with daemon.start(started, lambda _stage, _fraction: None) as running:
         provider = SandboxProvider(attach_to=started.state_dir)
         provider.up(lambda _: None)
-        for name in bindings:
-            provider.load_artifacts(load_binding(BINDINGS / f"{name}.yaml"))
+        for binding in bindings:
+            path = binding if isinstance(binding, Path) else BINDINGS / f"{binding}.yaml"
+            provider.load_artifacts(load_binding(path))
         cluster = Cluster.connect(running.kubeconfig, cache_file=directory / "discovery")
         made = Somebody(cluster, running.kubeconfig, directory)
         _furnish(made)

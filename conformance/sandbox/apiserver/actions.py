@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from conformance.sandbox.apiserver.accounts import TOKEN_SECONDS
 from conformance.sandbox.apiserver.admission import AdmissionRequest, User
 from conformance.sandbox.apiserver.authorization.reviews import AccessReviews
 from conformance.sandbox.apiserver.errors import KubeObject, StatusError, bad_request
@@ -19,6 +20,7 @@ from conformance.sandbox.apiserver.tokens import ISSUER, TokenIssuer
 
 SUCCESS: KubeObject = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 _MIN_TOKEN_SECONDS = 600
+_EXTENDED_SECONDS = 365 * 24 * 3600
 
 
 class Actions:
@@ -107,10 +109,14 @@ class Actions:
         if not isinstance(wanted, int):
             raise bad_request("TokenRequest: spec.expirationSeconds must be an integer")
         seconds = max(wanted, _MIN_TOKEN_SECONDS)
+        bound = _section({"ref": spec.get("boundObjectRef") or {}}, "ref")
+        pod = {"name": bound.get("name", ""), "uid": bound.get("uid", "")} if bound.get("kind") == "Pod" else None
+        # As Kubernetes does by default: a mounted token is good for longer than it says, for clients that read it once.
+        valid = _EXTENDED_SECONDS if pod and wanted == TOKEN_SECONDS else seconds
         audiences = tuple(str(entry) for entry in spec.get("audiences") or (ISSUER,))
         metadata = account["metadata"]
         token = self._issuer.issue(
-            metadata["namespace"], metadata["name"], metadata["uid"], seconds=seconds, audiences=audiences
+            metadata["namespace"], metadata["name"], metadata["uid"], seconds=valid, audiences=audiences, pod=pod
         )
         expires = timestamp(datetime.fromtimestamp(time.time() + seconds, UTC))
         return {

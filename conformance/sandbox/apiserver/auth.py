@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from conformance.sandbox.apiserver.admission import User
 from conformance.sandbox.apiserver.errors import StatusError
-from conformance.sandbox.apiserver.kinds import SERVICE_ACCOUNTS
+from conformance.sandbox.apiserver.kinds import PODS, SERVICE_ACCOUNTS
 from conformance.sandbox.apiserver.store import Store
 from conformance.sandbox.apiserver.tokens import TokenIssuer, account_of
 
@@ -92,6 +92,10 @@ class Authenticator:
         account = self._store.get(SERVICE_ACCOUNTS, namespace, name)
         if account is None or account["metadata"]["uid"] != uid:
             return None
+        if (bound := claims["kubernetes.io"].get("pod")) is not None:
+            pod = self._store.get(PODS, namespace, bound["name"])
+            if pod is None or pod["metadata"]["uid"] != bound["uid"]:
+                return None
         return User(claims["sub"], uid, groups_of_account(namespace))
 
 

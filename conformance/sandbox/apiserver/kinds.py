@@ -21,6 +21,7 @@ QUOTAS: ResourceKey = ("", "resourcequotas")
 SECRETS: ResourceKey = ("", "secrets")
 SERVICES: ResourceKey = ("", "services")
 SERVICE_ACCOUNTS: ResourceKey = ("", "serviceaccounts")
+JOBS: ResourceKey = ("batch", "jobs")
 CRDS: ResourceKey = ("apiextensions.k8s.io", "customresourcedefinitions")
 
 CRD_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
@@ -227,6 +228,34 @@ class QuotaRules(KindRules):
         return causes
 
 
+class JobRules(KindRules):
+    """Defaults of a Job, and the labels by which its pods are found."""
+
+    def prepare(self, obj: KubeObject, old: KubeObject | None) -> None:
+        spec = obj["spec"]
+        if spec.get("parallelism") is None and spec.get("completions") is None:
+            spec["completions"] = 1
+        spec.setdefault("parallelism", 1)
+        spec.setdefault("backoffLimit", 2**31 - 1 if "backoffLimitPerIndex" in spec else 6)
+        if old is None and not spec.get("manualSelector"):
+            uid, name = obj["metadata"]["uid"], obj["metadata"]["name"]
+            metadata = spec["template"].setdefault("metadata", {})
+            labels = {"batch.kubernetes.io/controller-uid": uid, "batch.kubernetes.io/job-name": name}
+            old_labels = {"controller-uid": uid, "job-name": name}
+            metadata["labels"] = {**(metadata.get("labels") or {}), **labels, **old_labels}
+            spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
+
+    def causes(self, obj: KubeObject, old: KubeObject | None) -> list[Cause]:
+        spec, found = obj["spec"], []
+        if (policy := spec["template"]["spec"].get("restartPolicy")) not in ("OnFailure", "Never"):
+            text = f'Unsupported value: "{policy}": supported values: "OnFailure", "Never"'
+            found.append(Cause("FieldValueNotSupported", text, "spec.template.spec.restartPolicy"))
+        if spec.get("completionMode") == "Indexed" and spec.get("completions") is None:
+            text = "Required value: when completion mode is Indexed"
+            found.append(Cause("FieldValueRequired", text, "spec.completions"))
+        return found
+
+
 PLAIN = KindRules()
 
 
@@ -234,6 +263,7 @@ def built_in_rules() -> dict[ResourceKey, KindRules]:
     """The rules by resource type, with a fresh state (service addresses)."""
     return {
         NAMESPACES: NamespaceRules(),
+        JOBS: JobRules(),
         PODS: PodRules(),
         QUOTAS: QuotaRules(),
         SECRETS: SecretRules(),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from conformance.sandbox.apiserver.accounts import admit_account
 from conformance.sandbox.apiserver.admission import AdmissionDenied, AdmissionHook, AdmissionRequest, Operation
 from conformance.sandbox.apiserver.apply import apply_configuration
 from conformance.sandbox.apiserver.crds import CrdRules
@@ -75,6 +76,8 @@ class Operations:
             obj.pop("status", None)
         self._check(resource, obj, None, options)
         self._prepare(resource, obj, None)
+        if resource.key == PODS:
+            admit_account(self.store, resource, obj)
         obj = self._admit("CREATE", resource, obj, None, options)
         if resource.key == PODS:
             admit_pod(self.store, resource, obj)

@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import secrets
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,19 @@ class TokenIssuer:
         self._key = secrets.token_bytes(32)
 
     def issue(
-        self, namespace: str, account: str, uid: str, *, seconds: int | None, audiences: tuple[str, ...] = (ISSUER,)
+        self,
+        namespace: str,
+        account: str,
+        uid: str,
+        *,
+        seconds: int | None,
+        audiences: tuple[str, ...] = (ISSUER,),
+        pod: Mapping[str, str] | None = None,
     ) -> str:
-        """A token for a ServiceAccount; it never expires when `seconds` is None."""
+        """A token for a ServiceAccount; it never expires when `seconds` is None.
+
+        `pod` (name and UID) binds it: it ends with that pod.
+        """
         issued = int(time.time())
         claims: dict[str, Any] = {
             "iss": ISSUER,
@@ -59,6 +70,8 @@ class TokenIssuer:
             "nbf": issued,
             "kubernetes.io": {"namespace": namespace, "serviceaccount": {"name": account, "uid": uid}},
         }
+        if pod is not None:
+            claims["kubernetes.io"]["pod"] = dict(pod)
         if seconds is not None:
             claims["exp"] = issued + seconds
         signed = f"{_encode(orjson.dumps({'alg': 'HS256', 'typ': 'JWT'}))}.{_encode(orjson.dumps(claims))}"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 
 from conformance.sandbox.client import CONFIG_MAPS, SECRETS, ApiClient, Object
 from conformance.sandbox.kubernetes.volumes import KUBERNETES_PORT, KUBERNETES_SERVICE, field_value
+
+_REFERENCE = re.compile(r"\$\$|\$\(([^)]+)\)")
 
 
 class ContainerEnvironmentError(Exception):
@@ -27,8 +30,13 @@ async def environment(client: ApiClient, pod: Object, container: Object) -> dict
     for entry in container.get("env") or []:
         value = await _value(client, pod, entry)
         if value is not None:
-            found[entry["name"]] = value
+            found[entry["name"]] = expanded(value, found) if "value" in entry else value
     return found
+
+
+def expanded(text: str, variables: Mapping[str, str]) -> str:
+    """The text with each `$(NAME)` of a variable replaced; one of no variable stays, and `$$` is a dollar sign."""
+    return _REFERENCE.sub(lambda m: "$" if m[0] == "$$" else variables.get(m[1], m[0]), text)
 
 
 async def _value(client: ApiClient, pod: Object, entry: Object) -> str | None:

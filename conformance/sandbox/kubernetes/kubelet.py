@@ -54,7 +54,7 @@ class Kubelet:
         self._events = EventRecorder(client, "kubelet", node.name)
         self._multus_events = EventRecorder(client, "multus")
         self._running: dict[str, RunningPod] = {}
-        self._ended: set[str] = set()
+        self._ended: dict[str, RunningPod] = {}
         self.controller = Controller(f"kubelet {node.name}", self._reconcile)
         self.controller.watch(pods, self._keys)
         self._containers = PodContainers(client, node, runtime, images, self._events, inject, self._container_ended)
@@ -70,11 +70,18 @@ class Kubelet:
         """The pod with this UID if it runs here; what a node-local agent asks of the runtime."""
         return self._running.get(uid)
 
+    def known(self, uid: str) -> RunningPod | None:
+        """The same, and also one that has run to its end and is still there: it has logs."""
+        return self._running.get(uid) or self._ended.get(uid)
+
     async def _reconcile(self, key: Key) -> float | None:
         pod = self._pods.get(*key)
         if pod is None:
             for gone in [r for r in self._running.values() if (r.ref.namespace, r.ref.name) == key]:
                 await self._tear_down(gone)
+                gone.volumes.remove_logs()
+            for ended in [r for r in self._ended.values() if (r.ref.namespace, r.ref.name) == key]:
+                self._forget(ended.ref.uid)
             return None
         uid = pod["metadata"]["uid"]
         running = self._running.get(uid)
@@ -89,7 +96,7 @@ class Kubelet:
         await self._report(pod, running)
         if running.states.phase(pod) in ("Succeeded", "Failed"):
             await self._tear_down(running)
-            self._ended.add(uid)
+            self._ended[uid] = running
         return delay
 
     def _admit(self, pod: Object) -> RunningPod:
@@ -98,7 +105,9 @@ class Kubelet:
         logs = directory / "log"
         logs.mkdir(parents=True, exist_ok=True)
         ref = PodRef(meta["namespace"], meta["name"], meta["uid"])
-        running = RunningPod(ref, PodStates.of(pod), PodVolumes(directory, pod, self.node), logs)
+        running = RunningPod(
+            ref, PodStates.of(pod), PodVolumes(directory, pod, self.node, self._directory.with_name("claims")), logs
+        )
         self._running[meta["uid"]] = running
         return running
 
@@ -221,8 +230,9 @@ class Kubelet:
             await self._stop_containers(pod, running, float(meta.get("deletionGracePeriodSeconds") or 0))
             await self._report(pod, running)
             await self._tear_down(running)
+            running.volumes.remove_logs()
         await self._client.delete(PODS, meta["namespace"], meta["name"], uid=meta["uid"], grace=0)
-        self._ended.discard(meta["uid"])
+        self._forget(meta["uid"])
         return None
 
     async def _stop_containers(self, pod: Object, running: RunningPod, grace: float) -> None:
@@ -255,6 +265,10 @@ class Kubelet:
         self._devices.release(running.ref.uid)
         running.volumes.remove()
         self._running.pop(running.ref.uid, None)
+
+    def _forget(self, uid: str) -> None:
+        if (ended := self._ended.pop(uid, None)) is not None:
+            ended.volumes.remove_logs()
 
     async def stop(self) -> None:
         """Stop reconciling; what runs is ended with the sandbox."""

@@ -11,7 +11,7 @@ from conformance.sandbox.client import ApiClient, Object
 from conformance.sandbox.events import EventRecorder
 from conformance.sandbox.images import Image, ImageStore, UnknownUserError, user_of
 from conformance.sandbox.kubernetes.deviceapi import Allocation
-from conformance.sandbox.kubernetes.environment import ContainerEnvironmentError, environment
+from conformance.sandbox.kubernetes.environment import ContainerEnvironmentError, environment, expanded
 from conformance.sandbox.kubernetes.podstatus import ContainerState
 from conformance.sandbox.kubernetes.probes import LIVENESS, READINESS, Probe, Target
 from conformance.sandbox.kubernetes.runningpod import RunningPod
@@ -118,12 +118,13 @@ class PodContainers:
             pod=running.ref,
             name=container["name"],
             image=replace(image, privileged=True) if security.privileged else image,
-            argv=_argv(container, image),
+            argv=tuple(expanded(word, env) for word in _argv(container, image)),
             env={**env, **extra.env, **dict(given.env)},
             uid=0 if root else security.uid,
             gid=0 if root else security.gid,
             capabilities=security.capabilities,
             no_new_privileges=security.no_new_privileges and not root,
+            read_only_root=security.read_only_root,
             netns=running.netns,
             host_pid=bool(spec.get("hostPID")),
             mounts=(*running.volumes.mounts(container), *extra.mounts, *device_mounts),

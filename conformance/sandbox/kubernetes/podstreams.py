@@ -49,7 +49,7 @@ class PodStreams:
         if container not in names:
             raise StatusError(400, "BadRequest", f"container {container} is not valid for pod {name}")
         kubelet = self._kubelets.get(pod["spec"].get("nodeName", ""))
-        running = kubelet.running(pod["metadata"]["uid"]) if kubelet else None
+        running = kubelet.known(pod["metadata"]["uid"]) if kubelet else None
         if running is None:
             message = f'container "{container}" in pod "{name}" is waiting to start: ContainerCreating'
             raise StatusError(400, "BadRequest", message)

@@ -35,6 +35,7 @@ class Security:
     capabilities: tuple[str, ...]
     no_new_privileges: bool
     privileged: bool
+    read_only_root: bool
 
 
 def security_of(pod: Object, container: Object, image_user: tuple[int, int] = (0, 0)) -> Security:
@@ -52,4 +53,5 @@ def security_of(pod: Object, container: Object, image_user: tuple[int, int] = (0
         capabilities=tuple(f"CAP_{name}" for name in dict.fromkeys(kept)),
         no_new_privileges=own.get("allowPrivilegeEscalation") is False,
         privileged=bool(own.get("privileged")),
+        read_only_root=bool(own.get("readOnlyRootFilesystem")),
     )

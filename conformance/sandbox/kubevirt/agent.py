@@ -33,6 +33,8 @@ _LAUNCHER_SECONDS: Final = 240.0
 """How long a launcher waits for its sidecars (`--qemu-timeout`, without its jitter)."""
 COMMAND_SECONDS: Final = 20.0
 """How long virt-handler waits for a command to a launcher (`longTimeout` of its client)."""
+_ENDING_SECONDS: Final = 1.0
+"""How long a launcher that is told to end still answers, as recorded."""
 _RETRY_FIRST_SECONDS: Final = 0.5
 _RETRY_LAST_SECONDS: Final = 10.0
 
@@ -165,6 +167,7 @@ class NodeAgent:
         try:
             async with asyncio.timeout(COMMAND_SECONDS):
                 await asyncio.wait({at_work, ending}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({at_work}, timeout=_ENDING_SECONDS)
                 if not at_work.done() and await session.launcher.state() == "nostate":
                     session.lost = True
                     at_work.cancel()

@@ -202,7 +202,7 @@ class VirtHandler(NodeAgent):
         Not if an interface has no alias of its own: the XML of a domain that has ended lacks those of libvirt, and
         virt-handler's `ifacesStatusFromDomainInterfaces` (pkg/network/setup/netstat.go, v1.1 to v1.9) falls over it.
         Such a VMI stays as it was until its pod has gone (recordings ondefine-noalias, ondefine-two,
-        secondary-noalias).
+        secondary-noalias; in ondefine-dup virt-handler looked only after the domain had gone).
         """
         with contextlib.suppress(LauncherError):
             await self.report(vmi, session)

@@ -123,7 +123,7 @@ class MigrationController:
         if target is None:
             if not await self._may_start(migration, vmi):
                 return _RETRY_SECONDS
-            await self._touch(vmi)
+            vmi = await self._touch(vmi)
             kubevirt = next(iter(self._kubevirts), None)
             registered, source = spec.registrations(kubevirt), current_pod(self._pods, vmi)
             keep = not ClusterConfig(kubevirt or {}, self._template.facts).gate_enabled(_NAMING_UPGRADE)
@@ -153,11 +153,14 @@ class MigrationController:
             await self._client.mutate(MIGRATIONS, meta["namespace"], meta["name"], tell, "status")
         return _RETRY_SECONDS
 
-    async def _touch(self, vmi: Object) -> None:
-        """What virt-controller notes on the VMI before every target pod: that its launchers run without root."""
+    async def _touch(self, vmi: Object) -> Object:
+        """What virt-controller notes on the VMI before every target pod: that its launchers run without root.
+
+        The VMI as it is now: without the label of a migration that has only just ended.
+        """
         meta = vmi["metadata"]
         patch = {"metadata": {"annotations": {"kubevirt.io/nonroot": "true"}}}
-        await self._client.merge(VMIS, meta["namespace"], meta["name"], patch)
+        return await self._client.merge(VMIS, meta["namespace"], meta["name"], patch)
 
     async def _may_start(self, migration: Object, vmi: Object) -> bool:
         """No other migration of the VMI under way, no pod left of an earlier one, and the VMI there to stay."""

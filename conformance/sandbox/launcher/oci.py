@@ -76,6 +76,7 @@ class ContainerConfig:
     gid: int = 0
     capabilities: tuple[str, ...] = ()
     no_new_privileges: bool = False
+    read_only_root: bool = False
     mounts: tuple[Mount, ...] = ()
     hostname: str = ""
     addresses: tuple[str, ...] = ()
@@ -95,7 +96,7 @@ def oci_config(config: ContainerConfig, rootfs: Path, netns: Path, started: Path
     return {
         "ociVersion": "1.0.2",
         "hostname": config.hostname or config.pod.name,
-        "root": {"path": str(rootfs), "readonly": False},
+        "root": {"path": str(rootfs), "readonly": config.read_only_root},
         "process": process_config(config, config.argv or config.image.command, tty=False),
         "mounts": _standard_mounts(privileged) + [_mount(entry) for entry in config.image.mounts + config.mounts],
         "hooks": {"poststart": [{"path": "/bin/sh", "args": ["sh", "-c", 'exec cat > "$0"', str(started)]}]},

@@ -10,16 +10,19 @@ import pytest
 from conformance.access.accounts import account_kubeconfig
 from conformance.access.manifests import REGISTRAR, RUNNER
 from tests.lacking import need_root
-from tests.providers.somebody import BINDINGS, Somebody, changes, somebody
+from tests.providers.somebody import BINDINGS, ROOT, Somebody, changes, somebody
 
 TEAM = "team-a"
 """Their namespace for us."""
+
+SLIRP = ROOT / "tests" / "data" / "guide" / "slirp-image.yaml"
+"""The sidecar that KubeVirt's guide names."""
 
 
 @pytest.fixture(scope="package")
 def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Somebody]:
     need_root()
-    with somebody(tmp_path_factory.mktemp("foreign"), ("managedtap", "passt", "macvtap")) as found:
+    with somebody(tmp_path_factory.mktemp("foreign"), ("managedtap", "passt", "macvtap", SLIRP)) as found:
         yield found
 
 
