@@ -25,8 +25,8 @@ _FIXED = struct.Struct("!BBBBIHH4s4s4s4s16s64s128s4s")
 _COOKIE = b"\x63\x82\x53\x63"
 _BROADCAST_FLAG = 0x8000
 _SHORTEST = 300
-_ATTEMPTS = 3
-_SECONDS = 1
+_WAITS = (1, 2, 4)
+"""Seconds to wait for an answer, attempt by attempt, as a client backs off (RFC 2131, 4.1)."""
 NOWHERE, EVERYWHERE = IPv4Address(0), IPv4Address("255.255.255.255")
 
 # A line for each place where the answer may come in: at the address that the guest holds, where the client's own socket
@@ -96,23 +96,23 @@ class DhcpWire:
         current: IPv4Address = NOWHERE,
         requested: IPv4Address = NOWHERE,
     ) -> DhcpAnswer | None:
-        for _ in range(_ATTEMPTS):
+        for seconds in _WAITS:
             transaction = secrets.randbits(32)
             message = encode_request(transaction, self.mac, current, requested)
-            packets = self._exchange(message, target, source)
+            packets = self._exchange(message, target, source, seconds)
             answers = (parse_answer(packet, transaction) for packet in packets)
             found = next((answer for answer in answers if answer is not None), None)
             if found is not None:
                 return found
         return None
 
-    def _exchange(self, message: bytes, target: IPv4Address, source: IPv4Address) -> list[bytes]:
+    def _exchange(self, message: bytes, target: IPv4Address, source: IPv4Address, seconds: int) -> list[bytes]:
         tools = tools_of(self.shell)
         template = _PYTHON if "python3" in tools else _SOCAT if "socat" in tools else ""
         if not template:
             raise GuestLacks(f"{self.shell.guest}: a DHCP request needs python3 or socat, it has {', '.join(tools)}")
         command = template.format(
-            message=base64.b64encode(message).decode(), target=target, source=source, nic=self.nic, seconds=_SECONDS
+            message=base64.b64encode(message).decode(), target=target, source=source, nic=self.nic, seconds=seconds
         )
         told = self.shell.run(as_root(command), timeout=60, check=True).stdout
         return [base64.b64decode(line) for line in told.split()]
