@@ -13,7 +13,8 @@ from conformance.kube.cluster import Cluster
 from conformance.kube.manifest import Manifest, Ref, dig
 from conformance.kube.timeouts import Deadline
 from conformance.kube.wait import wait_until
-from conformance.traffic.pod import ClientPod
+from conformance.traffic.pod import ClientPod, client_pod_manifest
+from fixtures.images import client_image
 from tests.sandbox.kubernetes.conftest import NAMESPACE_NAME, Run
 
 RESOLVE = """
@@ -103,12 +104,10 @@ def test_what_a_service_does_not_have_is_refused(web: Manifest, cluster: Cluster
     cluster.delete(Ref.of(empty))
 
 
-def test_a_pod_that_is_not_ready_is_no_endpoint(cluster: Cluster, pods: dict[str, ClientPod]) -> None:
-    gate = {"readinessGates": [{"conditionType": "example.com/never"}]}
-    body = cluster.get(pods["a"].ref)
-    spec = {key: body["spec"][key] for key in ("containers", "terminationGracePeriodSeconds")} | gate
-    meta = {"name": "unready", "namespace": NAMESPACE_NAME, "labels": {"app": "unready"}}
-    pod = cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+def test_a_pod_that_is_not_ready_is_no_endpoint(cluster: Cluster) -> None:
+    body = client_pod_manifest("unready", NAMESPACE_NAME, client_image(), node="node-1", labels={"app": "unready"})
+    body["spec"]["readinessGates"] = [{"conditionType": "example.com/never"}]
+    pod = cluster.create(body)
     made = cluster.create(service("unready", clusterIP="None", selector={"app": "unready"}, ports=[{"port": 80}]))
     slice_ref = Ref.of({**service("unready-ipv4"), "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice"})
     endpoints = wait_until(
