@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+import socket
 import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -25,6 +26,7 @@ _FIXED = struct.Struct("!BBBBIHH4s4s4s4s16s64s128s4s")
 _COOKIE = b"\x63\x82\x53\x63"
 _BROADCAST_FLAG = 0x8000
 _SHORTEST = 300
+_IPV4: Final = 0x0800
 _WAITS = (1, 2, 4)
 """Seconds to wait for an answer, attempt by attempt, as a client backs off (RFC 2131, 4.1)."""
 NOWHERE, EVERYWHERE = IPv4Address(0), IPv4Address("255.255.255.255")
@@ -36,6 +38,12 @@ _SOCAT = (
     "( echo {message} | base64 -d | socat -b 2048 -t {seconds} - "
     "UDP4-DATAGRAM:{target}:67,bind={source}:68,reuseaddr,broadcast,so-bindtodevice={nic} | base64 | tr -d '\\n'; "
     "echo ); wait"
+)
+# A client that has no address sends from none. The kernel would put the NIC's own into its datagram, which a server may
+# take for a packet of its own pod; so the whole frame is made here. Its answer is broadcast.
+_SOCAT_FRAME = (
+    "( socat -T {seconds} -u UDP4-RECV:68,reuseaddr,so-bindtodevice={nic} - | base64 | tr -d '\\n' ) & sleep 0.2; "
+    "echo {message} | base64 -d | socat -b 2048 -u - INTERFACE:{nic}; wait"
 )
 _PYTHON = """
 python3 - <<'KBC'
@@ -53,6 +61,21 @@ for s in select.select(sockets, [], [], {seconds})[0]:
     print(base64.b64encode(s.recv(2048)).decode())
 KBC
 """
+_PYTHON_FRAME = """
+python3 - <<'KBC'
+import base64, select, socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"{nic}")
+s.bind(("0.0.0.0", 68))
+link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+link.bind(("{nic}", 0))
+link.send(base64.b64decode("{message}"))
+if select.select([s], [], [], {seconds})[0]:
+    print(base64.b64encode(s.recv(2048)).decode())
+KBC
+"""
+_DATAGRAM, _FRAME = {"python3": _PYTHON, "socat": _SOCAT}, {"python3": _PYTHON_FRAME, "socat": _SOCAT_FRAME}
 
 
 @dataclass(frozen=True)
@@ -107,12 +130,13 @@ class DhcpWire:
         return None
 
     def _exchange(self, message: bytes, target: IPv4Address, source: IPv4Address, seconds: int) -> list[bytes]:
-        tools = tools_of(self.shell)
-        template = _PYTHON if "python3" in tools else _SOCAT if "socat" in tools else ""
-        if not template:
+        templates, tools = _FRAME if source == NOWHERE else _DATAGRAM, tools_of(self.shell)
+        template = next((text for tool, text in templates.items() if tool in tools), None)
+        if template is None:
             raise GuestLacks(f"{self.shell.guest}: a DHCP request needs python3 or socat, it has {', '.join(tools)}")
+        sent = broadcast_frame(message, self.mac) if source == NOWHERE else message
         command = template.format(
-            message=base64.b64encode(message).decode(), target=target, source=source, nic=self.nic, seconds=seconds
+            message=base64.b64encode(sent).decode(), target=target, source=source, nic=self.nic, seconds=seconds
         )
         told = self.shell.run(as_root(command), timeout=60, check=True).stdout
         return [base64.b64decode(line) for line in told.split()]
@@ -129,6 +153,27 @@ def encode_request(transaction: int, mac: str, current: IPv4Address, requested: 
         options[_ADDRESS] = requested.packed
     body = b"".join(bytes([code, len(value)]) + value for code, value in options.items())
     return (_FIXED.pack(*fixed) + body + bytes([_END])).ljust(_SHORTEST, b"\0")
+
+
+def broadcast_frame(message: bytes, mac: str) -> bytes:
+    """The Ethernet frame of a client without an address: from 0.0.0.0:68 to 255.255.255.255:67 (RFC 2131, 4.1)."""
+    ends = NOWHERE.packed + EVERYWHERE.packed
+    length = 8 + len(message)
+    datagram = struct.pack("!HHH", 68, 67, length)
+    checksum = _checksum(ends + struct.pack("!HH", socket.IPPROTO_UDP, length) + datagram + message) or 0xFFFF
+    datagram += struct.pack("!H", checksum) + message
+    head = struct.pack("!BBHHHBB", 0x45, 0, 20 + length, 0, 0, 64, socket.IPPROTO_UDP)
+    packet = head + struct.pack("!H", _checksum(head + ends)) + ends + datagram
+    return b"\xff" * 6 + bytes.fromhex(mac.replace(":", "")) + struct.pack("!H", _IPV4) + packet
+
+
+def _checksum(data: bytes) -> int:
+    """The Internet checksum (RFC 1071) of an even number of bytes, or of an odd one with a zero after it."""
+    padded = data + b"\0" * (len(data) % 2)
+    total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
 
 
 def parse_answer(packet: bytes, transaction: int) -> DhcpAnswer | None:

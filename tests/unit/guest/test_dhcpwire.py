@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from conformance.guest.dhcpwire import NOWHERE, DhcpAnswer, DhcpWire, encode_request, parse_answer
+from conformance.guest.dhcpwire import NOWHERE, DhcpAnswer, DhcpWire, broadcast_frame, encode_request, parse_answer
 from fixtures.plugins.node_dhcp.opt.node_dhcp import packets
 from fixtures.plugins.node_dhcp.opt.node_dhcp.packets import ACK, NAK, OFFER, REQUEST, Message
 from tests.unit.guest.local_shell import LocalShell
@@ -97,3 +98,23 @@ def test_options_end_where_the_packet_does() -> None:
     for length in range(236, len(whole)):
         found = parse_answer(whole[:length], 7)
         assert found is None or found.acknowledged
+
+
+def ones_complement(data: bytes) -> int:
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+@pytest.mark.parametrize("message", [b"\1" * 300, b"\xfe" * 300])
+def test_a_client_without_an_address_sends_from_none(message: bytes) -> None:
+    frame = broadcast_frame(message, MAC)
+    assert frame[:14] == b"\xff" * 6 + bytes.fromhex(MAC.replace(":", "")) + b"\x08\0"
+    head, datagram = frame[14:34], frame[34:]
+    assert (head[9], head[12:16], head[16:20]) == (17, bytes(4), b"\xff" * 4)
+    assert struct.unpack("!HHH", datagram[:6]) == (68, 67, 8 + len(message))
+    assert datagram[8:] == message
+    # With its own checksum in it, the sum of what a checksum covers has every bit set.
+    assert ones_complement(head) == 0xFFFF
+    assert ones_complement(head[12:20] + struct.pack("!HH", 17, len(datagram)) + datagram) == 0xFFFF
