@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from conformance.kube.cluster import Cluster
 from conformance.kube.lifecycle import launcher_pod, migrate
 from conformance.kube.manifest import POD, Manifest, Ref, dig
@@ -21,11 +23,15 @@ def test_a_vm_comes_back_to_its_first_node(cluster: Cluster, vmi: Ref) -> None:
     view = VmiView.of(cluster.get(vmi))
     assert (view.node, view.phase) == (home, "Running")
     assert len(set(pods)) == 3
-    now = cluster.get(pods[-1])
-    assert view.address("default") == dig(now, "status", "podIP")
+    address = dig(cluster.get(pods[-1]), "status", "podIP")
+    wait_for(cluster, vmi, f"the address {address} is in the status", partial(_has, address), Deadline.patience(SECONDS))
     for left in pods[:-1]:
         wait_for(cluster, left, f"{left} is over", _succeeded, Deadline.patience(SECONDS))
     assert {dig(pod, "spec", "nodeName") for pod in cluster.list(POD, "default").items} == {"node-1", "node-2"}
+
+
+def _has(address: str, vmi: Manifest | None) -> bool:
+    return vmi is not None and VmiView.of(vmi).address("default") == address
 
 
 def _succeeded(pod: Manifest | None) -> bool:
