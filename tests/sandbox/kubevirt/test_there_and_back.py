@@ -24,7 +24,7 @@ def test_a_vm_comes_back_to_its_first_node(cluster: Cluster, vmi: Ref) -> None:
     assert (view.node, view.phase) == (home, "Running")
     assert len(set(pods)) == 3
     address = dig(cluster.get(pods[-1]), "status", "podIP")
-    wait_for(cluster, vmi, f"the address {address} is in the status", partial(_has, address), Deadline.patience(SECONDS))
+    wait_for(cluster, vmi, f"{address} is in the status", partial(_has, address), Deadline.patience(SECONDS))
     for left in pods[:-1]:
         wait_for(cluster, left, f"{left} is over", _succeeded, Deadline.patience(SECONDS))
     assert {dig(pod, "spec", "nodeName") for pod in cluster.list(POD, "default").items} == {"node-1", "node-2"}
