@@ -59,9 +59,12 @@ SLOW = {
 # same place of the fault, the same calls of a CNI plugin.
 ALIKE_MUTANTS = {
     "managedtap-any-neighbour",
+    "managedtap-no-search",
     "managedtap-tuned-first-only",
     "managedtap-tuned-link-down-after-pause",
+    "managedtap-tuned-link-up-after-migration",
     "managedtap-tuned-no-acpi-index",
+    "managedtap-tuned-no-mtu",
     "managedtap-tuned-secondary-unplugged",
     "passt-all-ports",
     "passt-deaf-to-sigterm",
@@ -70,6 +73,7 @@ ALIKE_MUTANTS = {
     "passt-node-sysctls",
     "passt-other-source",
     "passt-refuses-target",
+    "passt-second-interface",
     "passt-short-cut",
     "tap-first-secondary",
     "tap-newest-version",
