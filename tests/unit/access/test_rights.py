@@ -14,7 +14,7 @@ import yaml
 from conformance.access.accounts import account_kubeconfig
 from conformance.access.manifests import REGISTRAR, RUNNER, access_manifests
 from conformance.access.review import RightsLacking, lacking, require
-from conformance.access.rights import Right, Single, load_rights, rights_of, singles
+from conformance.access.rights import Account, Right, Single, load_rights, rights_of, singles
 from conformance.cli.granting import manifests_for
 from conformance.kube.cluster import Cluster, namespace_manifest
 from conformance.kube.manifest import KUBEVIRT, Kind
@@ -37,9 +37,9 @@ class Granted:
     runner: Cluster
     namespace: str
 
-    def wanted(self) -> dict[str, tuple[Single, ...]]:
-        accounts = ("registrar", "runner", "observer")
-        return {a: tuple(singles(rights_of(a, REGISTRY), REGISTRY, [self.namespace])) for a in accounts}  # type: ignore[arg-type]
+    def wanted(self) -> dict[Account, tuple[Single, ...]]:
+        accounts: tuple[Account, ...] = ("registrar", "runner", "observer")
+        return {a: tuple(singles(rights_of(a, REGISTRY), REGISTRY, [self.namespace])) for a in accounts}
 
     def missing(self) -> list[Single]:
         """What the preflight of all accounts finds missing."""
