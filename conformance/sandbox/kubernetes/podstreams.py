@@ -43,7 +43,8 @@ class PodStreams:
         pod = self._pods.get(namespace, name)
         if pod is None:
             raise StatusError(404, "NotFound", f'pods "{name}" not found')
-        names = [container["name"] for container in pod["spec"]["containers"]]
+        spec = pod["spec"]
+        names = [container["name"] for container in (*spec["containers"], *(spec.get("initContainers") or ()))]
         default = pod["metadata"].get("annotations", {}).get("kubectl.kubernetes.io/default-container", names[0])
         container = request.query.get("container") or default
         if container not in names:

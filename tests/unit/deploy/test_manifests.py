@@ -22,6 +22,7 @@ from fixtures.images import lock
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
+PARTS = ("base", "merge", "reader")
 KUBERNETES = "1.36"
 
 
@@ -39,7 +40,7 @@ def applied(part: str) -> list[dict[str, Any]]:
     return [document for name in listed for document in documents(DEPLOY / part / name)]
 
 
-@pytest.mark.parametrize("part", ["base", "merge"])
+@pytest.mark.parametrize("part", PARTS)
 def test_manifests_are_what_kubernetes_takes(part: str, tmp_path: Path) -> None:
     path = tmp_path / "all.yaml"
     path.write_text(yaml.safe_dump_all(applied(part)))
@@ -49,7 +50,7 @@ def test_manifests_are_what_kubernetes_takes(part: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="environment-lacks: kubectl is not installed")
-@pytest.mark.parametrize("part", ["base", "merge"])
+@pytest.mark.parametrize("part", PARTS)
 def test_kustomize_builds_them(part: str) -> None:
     done = run("kubectl", "kustomize", str(DEPLOY / part))
     assert done.returncode == 0, done.stderr
@@ -66,17 +67,22 @@ def jobs() -> dict[str, dict[str, Any]]:
     return {d["metadata"]["name"]: d for d in found if d["kind"] == "Job"}
 
 
-def containers(job: dict[str, Any]) -> list[dict[str, Any]]:
-    spec = job["spec"]["template"]["spec"]
-    return [*spec.get("initContainers", []), *spec["containers"]]
+def pods() -> dict[str, dict[str, Any]]:
+    """The pods' specs, by the name of the Job or the pod."""
+    bare = {d["metadata"]["name"]: d["spec"] for d in applied("reader") if d["kind"] == "Pod"}
+    return {**bare, **{name: job["spec"]["template"]["spec"] for name, job in jobs().items()}}
 
 
-@pytest.mark.parametrize("name", ["register", "suite", "merge"])
+def containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*pod.get("initContainers", []), *pod["containers"]]
+
+
+@pytest.mark.parametrize("name", ["register", "suite", "merge", "reader"])
 def test_pods_run_as_an_ordinary_user_with_nothing_to_gain(name: str) -> None:
-    pod = jobs()[name]["spec"]["template"]["spec"]["securityContext"]
+    pod = pods()[name]["securityContext"]
     assert pod["runAsNonRoot"]
     assert pod["seccompProfile"] == {"type": "RuntimeDefault"}
-    for container in containers(jobs()[name]):
+    for container in containers(pods()[name]):
         context = container["securityContext"]
         assert context["readOnlyRootFilesystem"]
         assert not context["allowPrivilegeEscalation"]
@@ -84,17 +90,26 @@ def test_pods_run_as_an_ordinary_user_with_nothing_to_gain(name: str) -> None:
         assert container["image"] == lock().image("localhost/kubevirt-binding-conformance/suite").name
 
 
+@pytest.mark.parametrize("name", ["register", "suite", "merge"])
+def test_what_is_written_has_a_place_beside_the_read_only_root(name: str) -> None:
+    """Python wants a directory for temporary files, the suite one for its state."""
+    writable = {volume["name"] for volume in pods()[name]["volumes"] if "emptyDir" in volume}
+    for container in containers(pods()[name]):
+        places = {mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] in writable}
+        assert places == {"/tmp", "/home/conformance"}, container["name"]
+
+
 def test_the_shards_have_a_namespace_each_and_are_all_merged() -> None:
     suite = jobs()["suite"]["spec"]
     count = suite["completions"]
-    arguments = containers(jobs()["suite"])[0]["args"]
+    arguments = containers(pods()["suite"])[0]["args"]
     assert f"--shard=job/{count}" in arguments
     assert suite["parallelism"] == suite["maxFailedIndexes"] == count
     site = load_site(DEPLOY / "base" / "site.yaml")
     assert len(site.namespaces) == count
     made = {d["metadata"]["name"] for d in applied("base") if d["kind"] == "Namespace"}
     assert set(site.namespaces) < made
-    merged = containers(jobs()["merge"])[-1]["args"]
+    merged = containers(pods()["merge"])[-1]["args"]
     assert [word for word in merged if word.startswith("/reports/shard-")] == [
         f"/reports/shard-{index}" for index in range(count)
     ]
