@@ -77,7 +77,7 @@ def wait_until(
 
 
 def describe_object(manifest: Manifest | None) -> str:
-    """One line about an object for the end of a wait: its phase and what its conditions complain about."""
+    """One line about an object for the end of a wait: its phase, and what its conditions and containers say."""
     if manifest is None:
         return "no such object"
     words = [str(Ref.of(manifest)), f"phase {dig(manifest, 'status', 'phase', default='(none)')}"]
@@ -85,6 +85,10 @@ def describe_object(manifest: Manifest | None) -> str:
         if entry.get("status") != "True" or entry.get("type") in ("RestartRequired", "MigrationRequired"):
             text = " ".join(filter(None, (entry.get("reason"), entry.get("message"))))
             words.append(f"{entry.get('type')}={entry.get('status')} {text}".strip())
+    for status in dig(manifest, "status", "containerStatuses", default=[]):
+        if waiting := dig(status, "state", "waiting"):
+            text = f"{waiting.get('reason', '')} {waiting.get('message', '')}".strip()
+            words.append(f"container {status.get('name')} waits: {text}")
     if dig(manifest, "metadata", "deletionTimestamp"):
         words.append("being deleted")
     return "; ".join(words)
