@@ -9,24 +9,24 @@ from __future__ import annotations
 
 import base64
 import secrets
-import socket
 import struct
+from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Final
 
 from conformance.guest.echo import tools_of
+from conformance.guest.frames import broadcast_datagram, hardware
 from conformance.guest.root import as_root
 from conformance.guest.shell import GuestLacks, Shell
 
-REQUEST, ACK, NAK = 3, 5, 6
+DISCOVER, OFFER, REQUEST, ACK, NAK = 1, 2, 3, 5, 6
 _ADDRESS, _LEASE_TIME, _TYPE, _SERVER, _END = 50, 51, 53, 54, 255
 _PAD: Final = 0
 _FIXED = struct.Struct("!BBBBIHH4s4s4s4s16s64s128s4s")
 _COOKIE = b"\x63\x82\x53\x63"
 _BROADCAST_FLAG = 0x8000
 _SHORTEST = 300
-_IPV4: Final = 0x0800
 _WAITS = (1, 2, 4)
 """Seconds to wait for an answer, attempt by attempt, as a client backs off (RFC 2131, 4.1)."""
 NOWHERE, EVERYWHERE = IPv4Address(0), IPv4Address("255.255.255.255")
@@ -80,8 +80,8 @@ _DATAGRAM, _FRAME = {"python3": _PYTHON, "socat": _SOCAT}, {"python3": _PYTHON_F
 
 @dataclass(frozen=True)
 class DhcpAnswer:
-    """What a server said: whether it acknowledges, the address it names, for how many seconds (None where it does not
-    say), and its identifier.
+    """What a server said: whether it acknowledges (an offer does not), the address it names, for how many seconds (None
+    where it does not say), and its identifier.
     """
 
     acknowledged: bool
@@ -92,12 +92,19 @@ class DhcpAnswer:
 
 @dataclass(frozen=True)
 class DhcpWire:
-    """Requests in the name of a NIC that holds ``address``. Each is sent three times at most; None is silence."""
+    """Requests in the name of a client with ``mac`` that holds ``address``, sent on a NIC. None is silence, at as many
+    attempts as there are ``waits``.
+    """
 
     shell: Shell
     nic: str
     mac: str
     address: IPv4Address
+    waits: tuple[int, ...] = _WAITS
+
+    def discover(self) -> DhcpAnswer | None:
+        """What a client sends that knows nothing yet; the answer is an offer."""
+        return self._ask(EVERYWHERE, NOWHERE, kind=DISCOVER)
 
     def renew(self, server: IPv4Address) -> DhcpAnswer | None:
         """What a client sends from T1 on: to the server alone, from the address it holds."""
@@ -118,12 +125,14 @@ class DhcpWire:
         *,
         current: IPv4Address = NOWHERE,
         requested: IPv4Address = NOWHERE,
+        kind: int = REQUEST,
     ) -> DhcpAnswer | None:
-        for seconds in _WAITS:
+        wanted = (OFFER,) if kind == DISCOVER else (ACK, NAK)
+        for seconds in self.waits:
             transaction = secrets.randbits(32)
-            message = encode_request(transaction, self.mac, current, requested)
+            message = encode_request(transaction, self.mac, current, requested, kind)
             packets = self._exchange(message, target, source, seconds)
-            answers = (parse_answer(packet, transaction) for packet in packets)
+            answers = (parse_answer(packet, transaction, wanted) for packet in packets)
             found = next((answer for answer in answers if answer is not None), None)
             if found is not None:
                 return found
@@ -142,13 +151,32 @@ class DhcpWire:
         return [base64.b64decode(line) for line in told.split()]
 
 
-def encode_request(transaction: int, mac: str, current: IPv4Address, requested: IPv4Address) -> bytes:
-    """A DHCPREQUEST that names no server. One from a client without an address wants its answer broadcast."""
+def encode_request(
+    transaction: int, mac: str, current: IPv4Address, requested: IPv4Address, kind: int = REQUEST
+) -> bytes:
+    """A DHCPREQUEST that names no server, or another message of a client; one without an address wants its answer
+    broadcast.
+    """
     flags = _BROADCAST_FLAG if current == NOWHERE else 0
-    hardware = bytes.fromhex(mac.replace(":", ""))
     nobody = NOWHERE.packed
-    fixed = (1, 1, 6, 0, transaction, 0, flags, current.packed, nobody, nobody, nobody, hardware, b"", b"", _COOKIE)
-    options = {_TYPE: bytes([REQUEST])}
+    fixed = (
+        1,
+        1,
+        6,
+        0,
+        transaction,
+        0,
+        flags,
+        current.packed,
+        nobody,
+        nobody,
+        nobody,
+        hardware(mac),
+        b"",
+        b"",
+        _COOKIE,
+    )
+    options = {_TYPE: bytes([kind])}
     if requested != NOWHERE:
         options[_ADDRESS] = requested.packed
     body = b"".join(bytes([code, len(value)]) + value for code, value in options.items())
@@ -157,33 +185,17 @@ def encode_request(transaction: int, mac: str, current: IPv4Address, requested: 
 
 def broadcast_frame(message: bytes, mac: str) -> bytes:
     """The Ethernet frame of a client without an address: from 0.0.0.0:68 to 255.255.255.255:67 (RFC 2131, 4.1)."""
-    ends = NOWHERE.packed + EVERYWHERE.packed
-    length = 8 + len(message)
-    datagram = struct.pack("!HHH", 68, 67, length)
-    checksum = _checksum(ends + struct.pack("!HH", socket.IPPROTO_UDP, length) + datagram + message) or 0xFFFF
-    datagram += struct.pack("!H", checksum) + message
-    head = struct.pack("!BBHHHBB", 0x45, 0, 20 + length, 0, 0, 64, socket.IPPROTO_UDP)
-    packet = head + struct.pack("!H", _checksum(head + ends)) + ends + datagram
-    return b"\xff" * 6 + bytes.fromhex(mac.replace(":", "")) + struct.pack("!H", _IPV4) + packet
+    return broadcast_datagram(mac, (NOWHERE, 68), (EVERYWHERE, 67), message)
 
 
-def _checksum(data: bytes) -> int:
-    """The Internet checksum (RFC 1071) of an even number of bytes, or of an odd one with a zero after it."""
-    padded = data + b"\0" * (len(data) % 2)
-    total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
-def parse_answer(packet: bytes, transaction: int) -> DhcpAnswer | None:
-    """The acknowledgement or refusal in a datagram, None for anything that does not answer ``transaction``."""
+def parse_answer(packet: bytes, transaction: int, wanted: Collection[int] = (ACK, NAK)) -> DhcpAnswer | None:
+    """The answer in a datagram, of a kind that is wanted; None for anything else, and for other transactions."""
     if len(packet) < _FIXED.size:
         return None
     fixed = _FIXED.unpack_from(packet)
     options = _options(packet[_FIXED.size :])
     kind = options.get(_TYPE, b"\0")[0]
-    if (fixed[0], fixed[4], fixed[-1]) != (2, transaction, _COOKIE) or kind not in (ACK, NAK):
+    if (fixed[0], fixed[4], fixed[-1]) != (2, transaction, _COOKIE) or kind not in wanted:
         return None
     seconds, server = options.get(_LEASE_TIME, b""), options.get(_SERVER, b"")
     return DhcpAnswer(
@@ -204,3 +216,8 @@ def _options(data: bytes) -> dict[int, bytes]:
         found[data[0]] = data[2 : 2 + length]
         data = data[2 + length :]
     return {code: value for code, value in found.items() if value}
+
+
+def other_mac(mac: str) -> str:
+    """The MAC address of a host that nobody is, made from one that somebody has: unicast, locally administered."""
+    return f"02:6b:63:{mac[-8:]}"

@@ -6,9 +6,10 @@ from ipaddress import IPv4Address
 from typing import Self
 
 from conformance.guest.carrier import CarrierWatch
+from conformance.guest.conflict import Claim, claims
 from conformance.guest.console import ConsoleShell
 from conformance.guest.dhcp import DhcpClient
-from conformance.guest.dhcpwire import DhcpWire
+from conformance.guest.dhcpwire import NOWHERE, DhcpWire, other_mac
 from conformance.guest.echo import GuestClient, GuestEcho, Protocol
 from conformance.guest.facts import FACTS_SCRIPT, GuestFacts, GuestNic, parse_facts
 from conformance.guest.image import GuestImage
@@ -93,6 +94,17 @@ class Guest:
     def dhcp_wire(self, nic: GuestNic, address: IPv4Address) -> DhcpWire:
         """DHCP requests in the name of a NIC that holds ``address``."""
         return DhcpWire(self.console, nic.name, nic.mac, address)
+
+    def stranger_on(self, nic: GuestNic) -> DhcpWire:
+        """DHCP requests on the NIC in the name of another client than the guest's, whose address is not its own.
+
+        They come from the MAC address of a host that nobody is.
+        """
+        return DhcpWire(self.console, nic.name, other_mac(nic.mac), NOWHERE, waits=(1, 3))
+
+    def address_claims(self, nic: GuestNic) -> tuple[Claim, ...]:
+        """Who else on the link says that it has an address of the NIC. Takes seconds."""
+        return claims(self.console, nic.name, nic.mac, [address.ip for address in nic.addresses])
 
     def watch_carrier(self) -> CarrierWatch:
         """Record carrier changes from now on (a context manager)."""

@@ -58,7 +58,9 @@ SLOW = {
 # Much like others that are judged for each push: the same edit of the domain, the same migration, the same hook, the
 # same place of the fault, the same calls of a CNI plugin.
 ALIKE_MUTANTS = {
+    "managedtap-any-client",
     "managedtap-any-neighbour",
+    "managedtap-answers-probes",
     "managedtap-no-search",
     "managedtap-tuned-first-only",
     "managedtap-tuned-link-down-after-pause",

@@ -11,7 +11,16 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from conformance.guest.dhcpwire import NOWHERE, DhcpAnswer, DhcpWire, broadcast_frame, encode_request, parse_answer
+from conformance.guest.dhcpwire import (
+    DISCOVER,
+    NOWHERE,
+    DhcpAnswer,
+    DhcpWire,
+    broadcast_frame,
+    encode_request,
+    other_mac,
+    parse_answer,
+)
 from fixtures.plugins.node_dhcp.opt.node_dhcp import packets
 from fixtures.plugins.node_dhcp.opt.node_dhcp.packets import ACK, NAK, OFFER, REQUEST, Message
 from tests.unit.guest.local_shell import LocalShell
@@ -75,6 +84,18 @@ def test_a_client_that_remembers_an_address_asks_for_it_and_wants_a_broadcast() 
     assert (request.transaction, request.current, request.flags) == (7, NOWHERE, packets.BROADCAST_FLAG)
     assert request.address(packets.REQUESTED_ADDRESS) == STALE
     assert request.address(packets.SERVER_IDENTIFIER) is None
+
+
+def test_a_client_that_knows_nothing_asks_for_an_offer() -> None:
+    request = Message.decode(encode_request(7, MAC, NOWHERE, NOWHERE, DISCOVER))
+    assert (request.kind, request.current, request.flags) == (packets.DISCOVER, NOWHERE, packets.BROADCAST_FLAG)
+    offer = reply(request, kind=packets.OFFER)
+    assert parse_answer(offer, 7) is None
+    assert parse_answer(offer, 7, (OFFER,)) == DhcpAnswer(False, NOWHERE, 3600, SERVER)
+
+
+def test_a_stranger_has_another_unicast_mac_address() -> None:
+    assert other_mac(MAC) == "02:6b:63:00:00:01"
 
 
 @pytest.mark.parametrize(

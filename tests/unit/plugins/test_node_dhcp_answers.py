@@ -163,6 +163,14 @@ def test_fault_any_neighbour_acknowledges_every_address_of_the_network() -> None
     assert ask(serving, request(REQUEST, ELSEWHERE)).kind == NAK
 
 
+def test_fault_any_client_gives_the_lease_to_a_second_client() -> None:
+    for faults, given in ((), None), ((answers.ANY_CLIENT,), ADDRESS):
+        serving = server(*faults)
+        assert ask(serving, request(REQUEST, ADDRESS)).kind == ACK
+        reply = serving.answer(request(DISCOVER, client=OTHER), POD, 1500)
+        assert (reply and reply.offered) == given
+
+
 def test_another_pod_is_called_by_its_own_name() -> None:
     assert answers.host_name("dhcp-client-0") == "dhcp-client-0"
 

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from conformance.guest.conflict import claims
 from fixtures.plugins.node_dhcp.opt.node_dhcp import packets
 from fixtures.plugins.node_dhcp.opt.node_dhcp.packets import ACK, DISCOVER, OFFER, REQUEST, Datagram, Message
+from tests.unit.guest.local_shell import LocalShell
 from tests.unit.plugins.namespaces import Namespace, namespace, needs_root
 
 PROGRAM = Path(__file__).parents[3] / "fixtures/plugins/node_dhcp/node-dhcp"
@@ -135,3 +137,15 @@ def test_a_pod_that_cni_does_not_know_is_not_served(node: Namespace, cache: Path
 def test_the_deaf_server_says_nothing(node: Namespace, cache: Path, client: Client) -> None:
     with serving(node, cache, "--fault", "deaf"):
         assert client.ask(message(DISCOVER), seconds=0.5) is None
+
+
+def test_the_fault_answers_probes_tells_the_guest_that_its_address_is_taken(
+    node: Namespace, cache: Path, pod: Namespace
+) -> None:
+    own = IPv4Address("10.244.1.5")
+    mac = pod.run("cat", "/sys/class/net/eth0/address").strip()
+    shell = LocalShell(*pod.argv("sh", "-c"))
+    with serving(node, cache):
+        assert claims(shell, "eth0", mac, [own]) == ()
+    with serving(node, cache, "--fault", "answers-probes"):
+        assert [claim.address for claim in claims(shell, "eth0", mac, [own])] == [own]
