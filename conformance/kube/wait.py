@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import tenacity
 
 from conformance.kube.cluster import Cluster
-from conformance.kube.errors import DiskMissing, Expired, OverQuota, Stopped, expired
+from conformance.kube.errors import DiskMissing, Expired, Forbidden, OverQuota, Stopped, expired
 from conformance.kube.manifest import Manifest, Ref, dig
 from conformance.kube.timeouts import Deadline
 
@@ -153,21 +153,33 @@ def quota_refusal(manifest: Manifest | None) -> str | None:
 
 
 def wait_gone(cluster: Cluster, ref: Ref, deadline: Deadline) -> None:
-    """Follow ``ref`` until it does not exist any more."""
-    wait_for(cluster, ref, f"{ref} is gone", lambda seen: seen is None, deadline, needs_pod=False)
+    """Follow ``ref`` until it does not exist any more; who may list it and not watch it looks again and again."""
+    gone = f"{ref} is gone"
+    try:
+        wait_for(cluster, ref, gone, lambda seen: seen is None, deadline, needs_pod=False)
+    except Forbidden:
+        wait_until(
+            gone, lambda: _listed(cluster, ref)[0], deadline, until=lambda seen: seen is None, saw=describe_object
+        )
+
+
+def _listed(cluster: Cluster, ref: Ref) -> tuple[Manifest | None, str]:
+    """The object as it is now, and the resourceVersion to watch from."""
+    listing = cluster.list(ref.kind, ref.namespace, fields=f"metadata.name={ref.name}")
+    return next((item for item in listing.items if _is(ref, item)), None), listing.resource_version
 
 
 def _states(cluster: Cluster, ref: Ref, deadline: Deadline) -> Iterator[Manifest | None]:
     """The object as it is now, then as each event shows it, until the watch or the time ends."""
-    listing = cluster.list(ref.kind, ref.namespace, fields=f"metadata.name={ref.name}")
-    yield next((item for item in listing.items if _is(ref, item)), None)
+    found, version = _listed(cluster, ref)
+    yield found
     if deadline.expired():
         return
     events = cluster.watch(
         ref.kind,
         ref.namespace,
         name=ref.name,
-        resource_version=listing.resource_version,
+        resource_version=version,
         seconds=max(1.0, deadline.remaining(at_most=_WATCH_SECONDS)),
     )
     try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from conformance.kube.cluster import Cluster
-from conformance.kube.errors import BoundExceeded, PatienceExceeded, Stopped
+from conformance.kube.cluster import Cluster, WatchEvent
+from conformance.kube.errors import BoundExceeded, Forbidden, PatienceExceeded, Stopped
 from conformance.kube.manifest import CONFIG_MAP, Manifest, Ref
 from conformance.kube.outcome import EnvironmentFault, NonConformant
 from conformance.kube.timeouts import Deadline, Limit, Timeouts
@@ -73,6 +73,21 @@ def test_follows_an_object_by_watch(cluster: Cluster) -> None:
     removal.start()
     wait_gone(cluster, ref, Deadline.patience(10))
     removal.join()
+
+
+def test_who_may_not_watch_still_sees_an_object_go(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> Iterator[WatchEvent]:
+        raise Forbidden("watch ConfigMap", 403, "Forbidden", "cannot watch")
+
+    monkeypatch.setattr(cluster, "watch", refused)
+    ref = Ref.of(cluster.create(config_map("unwatched")))
+    removal = threading.Timer(0.3, lambda: cluster.delete(ref))
+    removal.start()
+    wait_gone(cluster, ref, Deadline.patience(10))
+    removal.join()
+    assert cluster.find(ref) is None
+    with pytest.raises(Forbidden):
+        wait_for(cluster, ref, "it is back", lambda seen: seen is not None, Deadline.patience(10))
 
 
 def test_stops_early_on_a_terminal_state(cluster: Cluster) -> None:
