@@ -51,6 +51,7 @@ SLOW = {
     "slirp",
     "slirp-no-forward",
     "tap-always-eth0",
+    "tap-copies-to-eth0",
     "tap-one-queue",
     "tap-numbered-name",
     "tap-stale-state",
