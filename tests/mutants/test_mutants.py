@@ -63,6 +63,7 @@ ALIKE_MUTANTS = {
     "managedtap-any-neighbour",
     "managedtap-answers-probes",
     "managedtap-no-search",
+    "managedtap-options-claimed",
     "managedtap-tuned-first-only",
     "managedtap-tuned-link-down-after-pause",
     "managedtap-tuned-link-up-after-migration",
