@@ -12,7 +12,7 @@ import typer
 from conformance.cli.common import err, out, reported, say
 from conformance.host.engine import ENGINES, Engine
 from conformance.images import bundle
-from conformance.images.lock import ImagesLock, LockedImage, LockedManifest, Part
+from conformance.images.lock import RESOLVE, ImagesLock, LockedImage, LockedManifest, Part
 from conformance.images.manifests import Manifests
 from conformance.images.registry import Registries
 from conformance.images.resolve import resolve
@@ -59,6 +59,9 @@ def list_images(
     for image in images:
         state = "" if image.digest.startswith("sha256:") else f"  [yellow]{image.digest}[/]"
         out.print(f"{image.reference}{state}  [dim]{image.part.value}: {image.use}[/]", highlight=False, soft_wrap=True)
+    missing = [image for image in images if not image.resolved]
+    if missing:
+        err.print(f"{len(missing)} of {len(images)} have no digest yet: {RESOLVE}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -80,6 +83,8 @@ def lock(
     for name in missing:
         out.print(f"unresolved  {name}", highlight=False, soft_wrap=True)
     out.print(f"{len(found.images) + len(found.manifests) - len(missing)} locked, {len(missing)} unresolved")
+    if missing and not resolve_:
+        err.print(RESOLVE, markup=False, soft_wrap=True)
     if problems:
         raise typer.Exit(ENVIRONMENT)
 

@@ -18,12 +18,13 @@ from conformance.cluster.kindconfig import MARK, KindOptions, configuration, fin
 from conformance.cluster.kindhost import Machine, preflight
 from conformance.cluster.provider import Mode, Progress, ProviderError
 from conformance.cluster.rundir import start_time, state_home
+from conformance.cluster.usedimages import CLIENT, CLIENT_TAG
 from conformance.guest.image import DEFAULT
 from conformance.host.engine import Engine
 from conformance.host.finding import obstacles
 from conformance.host.tool import ToolFailed, ToolMissing
 from conformance.images.bundle import LOCK, archive_of
-from conformance.images.lock import ImagesLock, LockedImage, Part
+from conformance.images.lock import ImagesLock, LockedImage, Part, remarks
 from conformance.images.manifests import Manifests
 from conformance.kube.cluster import Cluster
 from conformance.kube.errors import KubeError
@@ -31,8 +32,6 @@ from conformance.kube.manifest import KUBEVIRT, NODE, dig
 from conformance.kube.outcome import EnvironmentFault
 from conformance.kube.timeouts import Timeouts
 from conformance.model import Binding
-
-CLIENT, CLIENT_TAG = "docker.io/library/python", "3.13-alpine"
 
 
 class KindProvider:
@@ -60,10 +59,10 @@ class KindProvider:
         self._made = False
         directory = options.manifests or (options.bundle / "manifests" if options.bundle else None)
         self._manifests = Manifests(lock, directory)
+        multus = [m for m in lock.manifests if m.name == f"multus-{options.multus}"]
+        self._applied = (*multus, lock.manifest("kubevirt-operator", self._options.kubevirt_version))
         if options.require_digests:
-            multus = [m for m in lock.manifests if m.name == f"multus-{options.multus}"]
-            operator = lock.manifest("kubevirt-operator", self._options.kubevirt_version)
-            lock.require_resolved(self.images(), [*multus, operator])
+            lock.require_resolved(self.images(), self._applied)
 
     @property
     def guest(self) -> str:
@@ -98,6 +97,8 @@ class KindProvider:
         if lacking:
             listed = "\n".join(f"  {finding}" for finding in lacking)
             raise ProviderError(f"this machine cannot run a kind cluster with KubeVirt:\n{listed}")
+        for remark in remarks(self.images(), self._applied):
+            progress(remark)
         done = False
         try:
             kind = self._kind = Kind(self._options.name, Engine.choose(self._options.engine))

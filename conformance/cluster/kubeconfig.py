@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from conformance.cluster.provider import Mode, Progress, ProviderError
 from conformance.guest.image import DEFAULT
+from conformance.images.lock import LockedImage, remarks
 from conformance.kube.cluster import Cluster
 from conformance.kube.errors import KubeError
 from conformance.kube.registry import find_kubevirt
@@ -17,8 +19,9 @@ class KubeconfigProvider:
 
     mode: Mode = "kubeconfig"
 
-    def __init__(self, kubeconfig: Path, context: str | None = None) -> None:
-        self._kubeconfig, self._context = kubeconfig, context
+    def __init__(self, kubeconfig: Path, context: str | None = None, images: Iterable[LockedImage] = ()) -> None:
+        """``images`` are those that the run has there, to say what is known of them."""
+        self._kubeconfig, self._context, self._images = kubeconfig, context, tuple(images)
 
     @property
     def guest(self) -> str:
@@ -42,6 +45,8 @@ class KubeconfigProvider:
                 cluster.close()
         except KubeError as error:
             raise ProviderError(str(error)) from error
+        for remark in remarks(self._images):
+            progress(remark)
         return self._kubeconfig
 
     def load_artifacts(self, binding: Binding) -> None:

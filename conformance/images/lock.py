@@ -6,6 +6,7 @@ A digest that nobody has seen yet is the word ``unresolved``, never a guess; an 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from conformance.model import ModelError
+
+RESOLVE = "run `binding-conformance images lock --resolve` where the registries can be reached"
+"""How digests come into the lock."""
 
 _SHA256 = r"sha256:[0-9a-f]{64}"
 
@@ -56,10 +60,7 @@ class Unresolved(ModelError):
     def __init__(self, path: Path, names: Iterable[str]) -> None:
         self.names = tuple(names)
         listed = "\n".join(f"  {name}" for name in self.names)
-        super().__init__(
-            f"{path}: not locked by digest yet:\n{listed}\n"
-            "    fix: run `binding-conformance images lock --resolve` where the registries can be reached"
-        )
+        super().__init__(f"{path}: not locked by digest yet:\n{listed}\n    fix: {RESOLVE}")
 
 
 @dataclass(frozen=True)
@@ -198,11 +199,30 @@ class ImagesLock:
         releases = {Part.NODE: kubernetes, Part.KUBEVIRT: kubevirt, Part.UPSTREAM: kubevirt}
         return tuple(i for i in self.images if i.part in wanted and releases.get(i.part, "") in ("", i.version))
 
+    def named(self, text: str) -> tuple[LockedImage, ...]:
+        """The images whose names are in a text."""
+        return tuple(i for i in self.images if re.search(rf"{re.escape(i.name)}(?![\w.-])", text))
+
     def require_resolved(self, images: Iterable[LockedImage], manifests: Iterable[LockedManifest] = ()) -> None:
         """Raises Unresolved when one of them has no digest or checksum."""
-        names = [i.name for i in images if not i.resolved] + [m.url for m in manifests if not m.resolved]
-        if names:
+        if names := _unresolved(images, manifests):
             raise Unresolved(self.path, names)
+
+
+def remarks(images: Iterable[LockedImage], manifests: Iterable[LockedManifest] = ()) -> Iterator[str]:
+    """What to know before these are used: what is taken as its registry has it today, and what no registry has."""
+    used = tuple(images)
+    if names := _unresolved(used, manifests):
+        yield f"no digest is known of {', '.join(names)}: used as served today, unchecked\n    fix: {RESOLVE}"
+    if built := [image.name for image in used if image.built]:
+        yield (
+            f"no registry has {', '.join(built)}, built from this project: the nodes must have it already\n"
+            "    fix: load it into the nodes; or push it to a registry of yours, and name that in the manifests"
+        )
+
+
+def _unresolved(images: Iterable[LockedImage], manifests: Iterable[LockedManifest]) -> list[str]:
+    return [i.name for i in images if not i.resolved] + [m.url for m in manifests if not m.resolved]
 
 
 def repository_of(reference: str) -> str:

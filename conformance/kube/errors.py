@@ -98,6 +98,10 @@ class OverQuota(WaitError, EnvironmentFault):
     """A ResourceQuota of the namespace keeps KubeVirt from creating the pod that was waited for."""
 
 
+class DiskMissing(WaitError, EnvironmentFault):
+    """The image of a guest's disk could not be pulled: nothing of the binding's."""
+
+
 class Stopped(WaitError, NonConformant):
     """A terminal state was reached that rules out what was wanted, for instance a VMI that became ``Failed``."""
 

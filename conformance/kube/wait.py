@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import tenacity
 
 from conformance.kube.cluster import Cluster
-from conformance.kube.errors import Expired, OverQuota, Stopped, expired
+from conformance.kube.errors import DiskMissing, Expired, OverQuota, Stopped, expired
 from conformance.kube.manifest import Manifest, Ref, dig
 from conformance.kube.timeouts import Deadline
 
@@ -19,6 +19,7 @@ T = TypeVar("T")
 _WATCH_SECONDS = 30.0
 _QUOTA = re.compile(r"(?:exceeded|failed) quota: .+")
 """How Kubernetes says that a ResourceQuota refuses a pod."""
+_NOT_PULLED = ("ErrImagePull", "ImagePullBackOff")
 _MIGRATION_OVER_QUOTA = "migrationRejectedByResourceQuota"
 
 
@@ -76,7 +77,7 @@ def wait_until(
 
 
 def describe_object(manifest: Manifest | None) -> str:
-    """One line about an object for the end of a wait: its phase and what its conditions complain about."""
+    """One line about an object for the end of a wait: its phase, and what its conditions and containers say."""
     if manifest is None:
         return "no such object"
     words = [str(Ref.of(manifest)), f"phase {dig(manifest, 'status', 'phase', default='(none)')}"]
@@ -84,6 +85,10 @@ def describe_object(manifest: Manifest | None) -> str:
         if entry.get("status") != "True" or entry.get("type") in ("RestartRequired", "MigrationRequired"):
             text = " ".join(filter(None, (entry.get("reason"), entry.get("message"))))
             words.append(f"{entry.get('type')}={entry.get('status')} {text}".strip())
+    for status in dig(manifest, "status", "containerStatuses", default=[]):
+        if waiting := dig(status, "state", "waiting"):
+            text = f"{waiting.get('reason', '')} {waiting.get('message', '')}".strip()
+            words.append(f"container {status.get('name')} waits: {text}")
     if dig(manifest, "metadata", "deletionTimestamp"):
         words.append("being deleted")
     return "; ".join(words)
@@ -105,7 +110,8 @@ def wait_for(
     Looks the object up, then watches from that resourceVersion, so no state in between is missed. ``stop_if`` names the
     terminal states: the wait ends at once with :class:`~conformance.kube.errors.Stopped`. With a ``uid`` in ``ref`` a
     namesake made later counts as "does not exist". A pod that a quota refuses the object ends the wait with
-    :class:`~conformance.kube.errors.OverQuota`, unless it ``needs_pod`` no more. Returns the object that satisfied
+    :class:`~conformance.kube.errors.OverQuota`, unless it ``needs_pod`` no more; a guest's disk that is not there when
+    the time ends is :class:`~conformance.kube.errors.DiskMissing`. Returns the object that satisfied
     ``predicate``.
     """
     seen: Manifest | None = None
@@ -118,7 +124,18 @@ def wait_for(
             if stop_if is not None and stop_if(seen):
                 raise Stopped(describe, saw(seen), deadline.elapsed(), "reached a state that ends the wait")
         if deadline.expired():
+            if (disk := missing_disk(seen)) is not None:
+                raise DiskMissing(describe, saw(seen), deadline.elapsed(), f"no guest: {disk} is not pulled; gave up")
             raise expired(describe, saw(seen), deadline.elapsed(), deadline.limit)
+
+
+def missing_disk(manifest: Manifest | None) -> str | None:
+    """The image of a VMI's disk that cannot be pulled, by what its conditions say; None where there is none."""
+    volumes = dig(manifest or {}, "spec", "volumes", default=[])
+    images = [image for volume in volumes if (image := dig(volume, "containerDisk", "image"))]
+    conditions = dig(manifest or {}, "status", "conditions", default=[])
+    said = " ".join(c.get("message") or "" for c in conditions if c.get("reason") in _NOT_PULLED)
+    return next((image for image in images if f'"{image}"' in said), None)
 
 
 def quota_refusal(manifest: Manifest | None) -> str | None:

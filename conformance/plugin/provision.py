@@ -15,6 +15,7 @@ from conformance.cluster.openness import open_traffic
 from conformance.cluster.provider import Progress, Provider
 from conformance.cluster.rundir import RunDirectory
 from conformance.cluster.upstream import UpstreamRun
+from conformance.cluster.usedimages import used_images
 from conformance.cluster.workplace import Wanted, Workplace, on_our_cluster, on_their_cluster
 from conformance.images.lock import ImagesLock
 from conformance.kube.cluster import Cluster
@@ -29,16 +30,18 @@ from conformance.model import Binding, UpstreamSuite
 from conformance.plugin.paths import data_root, fixtures_directory
 from conformance.plugin.run import Handoff
 from conformance.plugin.settings import Settings
-from conformance.site import load_site
+from conformance.site import Site, load_site
 
 # how much slower a guest is without KVM; KubeVirt's CR says whether it is (useEmulation)
 EMULATION_FACTOR = 2.0
 
 
-def make_provider(settings: Settings, binding: Binding) -> Provider:
+def make_provider(settings: Settings, binding: Binding, site: Site) -> Provider:
     """The provider the user chose, with what the binding is for where there is a choice left."""
     if settings.mode == "kubeconfig":
-        return KubeconfigProvider(_kubeconfig(settings), settings.context)
+        lock = ImagesLock(fixtures_directory() / "images.lock")
+        images = used_images(lock, binding, site, settings.guest)
+        return KubeconfigProvider(_kubeconfig(settings), settings.context, images)
     if settings.mode == "kind":
         from conformance.cluster.kind import KindProvider  # only where a cluster is to be made
 
@@ -65,7 +68,7 @@ class Provisioning:
     def __init__(self, settings: Settings, binding: Binding, progress: Progress) -> None:
         self._settings, self._binding, self._progress = settings, binding, progress
         self._site = load_site(settings.site)
-        self._provider = make_provider(settings, binding)
+        self._provider = make_provider(settings, binding, self._site)
         self._directory: RunDirectory | None = None
         self._connections: Connections | None = None
         self._namespaces: tuple[str, ...] = ()

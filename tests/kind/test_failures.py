@@ -161,6 +161,18 @@ def test_required_digests_are_refused_by_name_before_anything_starts(workshop: W
     assert workshop.calls() == []
 
 
+def test_what_is_not_locked_is_named_before_anything_is_made(workshop: Workshop) -> None:
+    workshop.fail("kind create", "no")
+    said: list[str] = []
+    kind = KindProvider(KindOptions.parse([]), ROOT, workshop.path / "logs", machine=workshop.machine)
+    with pytest.raises(ProviderError):
+        kind.up(said.append)
+    assert said[0].startswith("no digest is known of docker.io/library/python:3.13-alpine, ")
+    assert "v1.9.0/kubevirt-operator.yaml: used as served today" in said[0]
+    assert "images lock --resolve" in said[0]
+    assert "virt-operator:v1.8" not in said[0], "another release's"
+
+
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.name)
 def test_every_known_failure_says_meaning_fix_and_source(known: Any) -> None:
     assert known.meaning

@@ -7,6 +7,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 from conformance.access.manifests import REGISTRAR, RUNNER
@@ -72,6 +73,23 @@ def test_a_quota_without_room_is_no_fault_of_the_binding(owner: Somebody, accoun
         "CONN-001": "inconclusive",
     }
     assert all("exceeded quota: tight, requested: pods=1" in message for _, message in found.values()), found
+
+
+@pytest.mark.slow
+def test_a_guest_that_no_registry_has_is_no_fault_of_the_binding(owner: Somebody, accounts: dict[str, Path]) -> None:
+    image = "registry.example/guest:1"
+    site = owner.site(
+        namespaces=[TEAM],
+        access={"registrar": REGISTRAR},
+        bindingManifests="installed",
+        guest={"image": image, "user": "fedora", "password": "fedora"},
+        timeoutFactor=0.1,
+    )
+    ran = owner.call(*owner.run_options("managedtap", "REG-001", kubeconfig=accounts[RUNNER]), "--site", site)
+    assert ran.returncode == 3, ran.stdout + ran.stderr
+    (verdict, message) = owner.verdicts("managedtap")["REG-001"]
+    assert verdict == "inconclusive"
+    assert message.startswith(f"no guest: {image} is not pulled"), message
 
 
 def test_a_lacking_verb_ends_the_run_before_it_makes_anything(owner: Somebody, accounts: dict[str, Path]) -> None:

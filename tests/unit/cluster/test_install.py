@@ -16,6 +16,7 @@ from conformance.cluster.install import Installation, InstallationFailed, undo
 from conformance.cluster.kubeconfig import KubeconfigProvider
 from conformance.cluster.provider import ProviderError
 from conformance.cluster.rundir import RUN_LABEL, RunDirectory, all_runs, is_alive, start_time
+from conformance.images.lock import LockedImage, Part
 from conformance.kube.cluster import Cluster
 from conformance.kube.ledger import Ledger
 from conformance.kube.manifest import CONFIG_MAP, DAEMON_SET, KUBEVIRT, Manifest, dig
@@ -177,6 +178,13 @@ def test_what_somebody_has_otherwise_is_refused_and_stays(
 def test_a_cluster_without_a_ready_kubevirt_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(ProviderError, match="missing"):
         KubeconfigProvider(tmp_path / "missing").up(lambda _: None)
+
+
+def test_a_cluster_is_told_which_images_have_no_digest(server: Server) -> None:
+    said: list[str] = []
+    image = LockedImage("registry.example/guest", "1", "unresolved", "guests", Part.GUEST)
+    KubeconfigProvider(server.kubeconfig, images=[image]).up(said.append)
+    assert said[1].startswith("no digest is known of registry.example/guest:1: ")
 
 
 def test_a_run_is_told_from_a_dead_one_and_from_a_reused_pid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,15 +9,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from conformance.cli.main import app
+from conformance.cluster.usedimages import used_images
 from conformance.guest.image import profiles
-from conformance.images.lock import ImagesLock, LockError, Part, Unresolved, repository_of
+from conformance.images.lock import ImagesLock, LockError, Part, Unresolved, remarks, repository_of
 from conformance.images.registry import Registries, RegistryError
 from conformance.images.resolve import resolve
-from fixtures.images import LOCK, client_image, known_guest
+from conformance.model import load_binding
+from conformance.site import Guest, Site
+from fixtures.images import LOCK, client_image, known_guest, lock
 from tests.unit.images.registry_server import Registry, registry_server
 
 ROOT = Path(__file__).parents[3]
+BINDINGS = ROOT / "fixtures" / "bindings"
 A, B = "sha256:" + "a" * 64, "b" * 64
 
 TEXT = f"""
@@ -84,6 +90,41 @@ def test_unresolved_digests_are_refused_by_name_with_the_fix(lock_file: Path) ->
     lock.require_resolved(lock.needed(kubevirt="v1.8.2", parts=[Part.KUBEVIRT, Part.BINDING]))
     with pytest.raises(Unresolved, match=r"some/image:v1\.9\.0[\s\S]*images lock --resolve"):
         lock.require_resolved(lock.needed(kubevirt="v1.9.0", parts=[Part.KUBEVIRT]))
+
+
+def test_what_is_used_without_a_digest_is_told_with_the_fix(lock_file: Path) -> None:
+    lock = ImagesLock(lock_file)
+    unresolved = [image for image in lock.images if not image.resolved]
+    (told,) = remarks([image for image in lock.images if not image.built])
+    assert all(image.name in told for image in unresolved)
+    assert "images lock --resolve" in told
+    assert list(remarks(image for image in lock.images if image.resolved and not image.built)) == []
+
+
+def test_what_no_registry_has_is_told_to_those_who_pull() -> None:
+    (told,) = remarks(lock().named("image: localhost/kubevirt-binding-conformance/node-dhcp:1"))
+    assert "no registry has localhost/kubevirt-binding-conformance/node-dhcp:1" in told
+
+
+def test_the_images_of_a_run_are_its_own_and_those_the_binding_names(tmp_path: Path) -> None:
+    binding = load_binding(BINDINGS / "passt.yaml")
+    guest = Guest("registry.example/disk:1", "me", "secret", "1Gi")
+    client = "docker.io/library/python:3.13-alpine"
+    sidecar = "quay.io/kubevirt/network-passt-binding:20231205_29a16d5c9"
+    assert [i.name for i in used_images(lock(), binding, Site(guest=guest), "")] == [client, sidecar]
+    named = [i.repository for i in used_images(lock(), binding, Site(), "alpine")]
+    assert named[1] == profiles()["alpine"].repository
+    node_dhcp = "localhost/kubevirt-binding-conformance/node-dhcp:1"
+    found = used_images(lock(), load_binding(BINDINGS / "managedtap.yaml"), Site(), "")
+    assert [i.name for i in found if i.built] == [node_dhcp]
+
+
+@pytest.mark.parametrize("words", [["list"], ["lock"]])
+def test_the_command_line_says_what_is_missing_and_what_fills_it_in(words: list[str], lock_file: Path) -> None:
+    done = CliRunner().invoke(app, ["images", *words, "--lock", str(lock_file)])
+    assert done.exit_code == 0
+    assert "unresolved" in done.stdout
+    assert "binding-conformance images lock --resolve" in " ".join(done.stderr.split())
 
 
 def test_resolving_fills_in_what_is_missing_and_keeps_the_rest(lock_file: Path, registry: Registry) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import re
 import threading
 
 import pytest
 
 from conformance.kube.cluster import Cluster
-from conformance.kube.errors import BoundExceeded, OverQuota, PatienceExceeded, Stopped
+from conformance.kube.errors import BoundExceeded, DiskMissing, OverQuota, PatienceExceeded, Stopped, WaitError
 from conformance.kube.lifecycle import delete_vmi, launcher_pod, wait_running, warnings
 from conformance.kube.manifest import EVENT, POD, VMI, Ref, dig
 from conformance.kube.outcome import EnvironmentFault, NonConformant
@@ -98,6 +99,25 @@ def test_a_quota_without_room_ends_the_wait_and_is_no_fault_of_the_binding(clust
     with pytest.raises(PatienceExceeded):
         wait_gone(cluster, ref, Deadline.patience(0.2))
     cluster.delete(ref)
+
+
+@pytest.mark.parametrize(
+    ("named", "error"),
+    [("the disk", DiskMissing), ("registry.example/sidecar:1", BoundExceeded)],
+)
+def test_a_guests_disk_that_is_not_pulled_is_no_fault_of_the_binding(
+    cluster: Cluster, named: str, error: type[WaitError]
+) -> None:
+    made = cluster.create(spec("diskless").vmi())
+    disks = (volume.get("containerDisk") for volume in made["spec"]["volumes"])
+    (disk,) = (found["image"] for found in disks if found)
+    image = disk if named == "the disk" else named
+    message = f'Back-off pulling image "{image}": ErrImagePull: failed to resolve reference "{image}": not found'
+    said = {"type": "Synchronized", "status": "False", "reason": "ImagePullBackOff", "message": message}
+    set_status(cluster, Ref.of(made), {"phase": "Scheduling", "conditions": [said]})
+    with pytest.raises(error, match=re.escape(image)):
+        wait_running(cluster, Ref.of(made), Deadline.bound(0.3))
+    cluster.delete(Ref.of(made))
 
 
 def test_a_failure_that_names_no_quota_goes_on_being_waited_for(cluster: Cluster) -> None:

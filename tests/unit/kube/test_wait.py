@@ -14,7 +14,7 @@ from conformance.kube.errors import BoundExceeded, PatienceExceeded, Stopped
 from conformance.kube.manifest import CONFIG_MAP, Manifest, Ref
 from conformance.kube.outcome import EnvironmentFault, NonConformant
 from conformance.kube.timeouts import Deadline, Limit, Timeouts
-from conformance.kube.wait import wait_for, wait_gone, wait_until
+from conformance.kube.wait import describe_object, wait_for, wait_gone, wait_until
 from tests.unit.kube.test_cluster import config_map
 
 
@@ -97,6 +97,15 @@ def test_waits_for_what_does_not_exist_yet(cluster: Cluster) -> None:
     assert wait_for(cluster, ref, "it exists", lambda o: o is not None, Deadline.bound(10))
     creation.join()
     cluster.delete(ref)
+
+
+def test_a_pod_that_waits_for_its_image_says_which() -> None:
+    waiting = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "a.example/b:1"'}
+    status = {"phase": "Pending", "containerStatuses": [{"name": "client", "state": {"waiting": waiting}}]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "n"}, "status": status}
+    assert describe_object(pod) == (
+        'Pod n/p; phase Pending; container client waits: ImagePullBackOff Back-off pulling image "a.example/b:1"'
+    )
 
 
 def test_the_table_scales_and_keeps_its_kinds() -> None:
