@@ -10,8 +10,8 @@ from __future__ import annotations
 import base64
 import secrets
 import struct
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Final
 
@@ -21,7 +21,7 @@ from conformance.guest.root import as_root
 from conformance.guest.shell import GuestLacks, Shell
 
 DISCOVER, OFFER, REQUEST, ACK, NAK = 1, 2, 3, 5, 6
-_ADDRESS, _LEASE_TIME, _TYPE, _SERVER, _END = 50, 51, 53, 54, 255
+_ADDRESS, _LEASE_TIME, _TYPE, _SERVER, _ASKED, _END = 50, 51, 53, 54, 55, 255
 _PAD: Final = 0
 _FIXED = struct.Struct("!BBBBIHH4s4s4s4s16s64s128s4s")
 _COOKIE = b"\x63\x82\x53\x63"
@@ -81,13 +81,14 @@ _DATAGRAM, _FRAME = {"python3": _PYTHON, "socat": _SOCAT}, {"python3": _PYTHON_F
 @dataclass(frozen=True)
 class DhcpAnswer:
     """What a server said: whether it acknowledges (an offer does not), the address it names, for how many seconds (None
-    where it does not say), and its identifier.
+    where it does not say), and its identifier. ``options`` are all that it sent, by their codes.
     """
 
     acknowledged: bool
     address: IPv4Address
     seconds: int | None
     server: IPv4Address | None
+    options: Mapping[int, bytes] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -102,9 +103,9 @@ class DhcpWire:
     address: IPv4Address
     waits: tuple[int, ...] = _WAITS
 
-    def discover(self) -> DhcpAnswer | None:
-        """What a client sends that knows nothing yet; the answer is an offer."""
-        return self._ask(EVERYWHERE, NOWHERE, kind=DISCOVER)
+    def discover(self, asked: Collection[int] = ()) -> DhcpAnswer | None:
+        """What a client sends that knows nothing yet, and wants these options; the answer is an offer."""
+        return self._ask(EVERYWHERE, NOWHERE, kind=DISCOVER, asked=asked)
 
     def renew(self, server: IPv4Address) -> DhcpAnswer | None:
         """What a client sends from T1 on: to the server alone, from the address it holds."""
@@ -126,11 +127,12 @@ class DhcpWire:
         current: IPv4Address = NOWHERE,
         requested: IPv4Address = NOWHERE,
         kind: int = REQUEST,
+        asked: Collection[int] = (),
     ) -> DhcpAnswer | None:
         wanted = (OFFER,) if kind == DISCOVER else (ACK, NAK)
         for seconds in self.waits:
             transaction = secrets.randbits(32)
-            message = encode_request(transaction, self.mac, current, requested, kind)
+            message = encode_request(transaction, self.mac, current, requested, kind, asked)
             packets = self._exchange(message, target, source, seconds)
             answers = (parse_answer(packet, transaction, wanted) for packet in packets)
             found = next((answer for answer in answers if answer is not None), None)
@@ -152,7 +154,12 @@ class DhcpWire:
 
 
 def encode_request(
-    transaction: int, mac: str, current: IPv4Address, requested: IPv4Address, kind: int = REQUEST
+    transaction: int,
+    mac: str,
+    current: IPv4Address,
+    requested: IPv4Address,
+    kind: int = REQUEST,
+    asked: Collection[int] = (),
 ) -> bytes:
     """A DHCPREQUEST that names no server, or another message of a client; one without an address wants its answer
     broadcast.
@@ -179,6 +186,8 @@ def encode_request(
     options = {_TYPE: bytes([kind])}
     if requested != NOWHERE:
         options[_ADDRESS] = requested.packed
+    if asked:
+        options[_ASKED] = bytes(asked)
     body = b"".join(bytes([code, len(value)]) + value for code, value in options.items())
     return (_FIXED.pack(*fixed) + body + bytes([_END])).ljust(_SHORTEST, b"\0")
 
@@ -203,6 +212,7 @@ def parse_answer(packet: bytes, transaction: int, wanted: Collection[int] = (ACK
         IPv4Address(fixed[8]),
         int.from_bytes(seconds) if len(seconds) == 4 else None,
         IPv4Address(server) if len(server) == 4 else None,
+        options,
     )
 
 

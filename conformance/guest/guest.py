@@ -8,6 +8,7 @@ from typing import Self
 from conformance.guest.carrier import CarrierWatch
 from conformance.guest.conflict import Claim, claims
 from conformance.guest.console import ConsoleShell
+from conformance.guest.datagram import send_out_of
 from conformance.guest.dhcp import DhcpClient
 from conformance.guest.dhcpwire import NOWHERE, DhcpWire, other_mac
 from conformance.guest.echo import GuestClient, GuestEcho, Protocol
@@ -101,6 +102,10 @@ class Guest:
         They come from the MAC address of a host that nobody is.
         """
         return DhcpWire(self.console, nic.name, other_mac(nic.mac), NOWHERE, waits=(1, 3))
+
+    def send_out_of(self, nic: GuestNic, source: IPv4Address, target: tuple[IPv4Address, int], message: bytes) -> None:
+        """Send a UDP datagram out of a NIC, whatever the routes say; it has had time to arrive."""
+        send_out_of(self.console, nic, source, target, message)
 
     def address_claims(self, nic: GuestNic) -> tuple[Claim, ...]:
         """Who else on the link says that it has an address of the NIC. Takes seconds."""

@@ -40,6 +40,7 @@ class NicSpec:
     acpi_index: int = 0
     state: Literal["", "up", "down", "absent"] = ""
     ports: tuple[Port, ...] = ()
+    dhcp_options: Manifest = field(default_factory=dict)
 
     def interface(self) -> Manifest:
         chosen: Manifest = {self.core.value: {}} if self.core else {"binding": {"name": self.binding}}
@@ -50,6 +51,7 @@ class NicSpec:
             "acpiIndex": self.acpi_index,
             "state": self.state,
             "ports": [port.manifest() for port in self.ports],
+            "dhcpOptions": self.dhcp_options,
         }
         return {"name": self.name, **chosen, **_without_empty(optional)}
 

@@ -94,6 +94,14 @@ def test_a_client_that_knows_nothing_asks_for_an_offer() -> None:
     assert parse_answer(offer, 7, (OFFER,)) == DhcpAnswer(False, NOWHERE, 3600, SERVER)
 
 
+def test_a_client_names_the_options_it_wants() -> None:
+    request = Message.decode(encode_request(7, MAC, NOWHERE, NOWHERE, DISCOVER, (66, 42)))
+    assert request.options[55] == bytes((66, 42))
+    answer = parse_answer(reply(request), 7)
+    assert answer is not None
+    assert answer.options[packets.LEASE_TIME] == LEASED[packets.LEASE_TIME]
+
+
 def test_a_stranger_has_another_unicast_mac_address() -> None:
     assert other_mac(MAC) == "02:6b:63:00:00:01"
 
