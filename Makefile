@@ -25,7 +25,7 @@ test: $(READY)  ## install the rest and pass every test
 mutants: $(READY)  ## every mutant, the slow ones too (two hours)
 	@$(PYTEST) tests/mutants -n 2 -v
 
-guests: $(READY)  ## build the Debian guests and test with them (about ten minutes)
+guests: $(READY)  ## build the Debian guests and test with them, and what each binding leaves behind (twenty minutes)
 	@$(BIN)/binding-conformance doctor --install
 	@$(PYTEST) tests/sandbox -m slow -v
 

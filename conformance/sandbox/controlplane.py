@@ -71,7 +71,7 @@ from conformance.sandbox.kubevirt.template import TemplateService
 from conformance.sandbox.kubevirt.vmis import VmiController
 from conformance.sandbox.kubevirt.vms import VmController
 from conformance.sandbox.kubevirt.workloadupdates import WorkloadUpdateController
-from conformance.sandbox.launcher.compute import compute_environment, compute_mounts, write_compute_layer
+from conformance.sandbox.launcher.compute import compute_environment, compute_mounts, pod_directory, write_compute_layer
 from conformance.sandbox.launcher.container import Mount
 from conformance.sandbox.network import syscalls
 from conformance.sandbox.network.podnet import PodNetwork, PodRef
@@ -244,7 +244,7 @@ class ControlPlane:
             return Injected()
         mounts = compute_mounts(self._shared, self._guests.cache, pod, self._guests.disks())
         bound = tuple(Mount(str(m.source), m.destination, m.read_only) for m in mounts)
-        return Injected(bound, compute_environment(self._shared, pod))
+        return Injected(bound, compute_environment(self._shared, pod), (pod_directory(self._shared, pod),))
 
     async def _find_nad(self, namespace: str, name: str) -> Object | None:
         return await self._client.find(NADS, namespace, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import signal
 from pathlib import Path
 from typing import Final
@@ -264,6 +265,8 @@ class Kubelet:
             await self._network.teardown(running.ref)
         self._devices.release(running.ref.uid)
         running.volumes.remove()
+        for directory in running.scratch:
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
         self._running.pop(running.ref.uid, None)
 
     def _forget(self, uid: str) -> None:

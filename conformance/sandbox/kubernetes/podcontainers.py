@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from conformance.sandbox.client import ApiClient, Object
 from conformance.sandbox.events import EventRecorder
@@ -24,10 +25,14 @@ from conformance.sandbox.network.podnet import PodRef
 
 @dataclass(frozen=True)
 class Injected:
-    """What a node adds to a container beyond its pod's wishes, as device plugins and runtime hooks do."""
+    """What a node adds to a container beyond its pod's wishes, as device plugins and runtime hooks do.
+
+    `scratch` are directories that were made for it and end with the pod.
+    """
 
     mounts: tuple[Mount, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    scratch: tuple[Path, ...] = ()
 
 
 Injector = Callable[[PodRef, Image], Injected]
@@ -111,6 +116,7 @@ class PodContainers:
     ) -> ContainerConfig:
         spec, security = pod["spec"], security_of(pod, container, user_of(image))
         extra = self._inject(running.ref, image)
+        running.scratch.update(extra.scratch)
         given = running.devices.containers.get(container["name"], Allocation())
         device_mounts = (Mount(str(self._node.path(m.host_path)), m.container_path, m.read_only) for m in given.mounts)
         root = image.privileged  # the sandbox's own: its stand-in for a program that needs no rights in a real cluster

@@ -28,6 +28,7 @@ class RunningPod:
     containers: dict[str, Container] = field(default_factory=dict)
     watchers: set[asyncio.Task[None]] = field(default_factory=set)
     inert: set[str] = field(default_factory=set)
+    scratch: set[Path] = field(default_factory=set)
     set_up: bool = False
     initialised: bool = False
     terminating: asyncio.Event = field(default_factory=asyncio.Event)
