@@ -6,6 +6,7 @@ import socket
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -21,7 +22,7 @@ from conformance.hooks.messages import (
     callback_method,
 )
 from conformance.kube.outcome import NonConformant
-from conformance.kube.pods import PodProcess
+from conformance.kube.pods import ExecTimedOut, PodProcess
 from conformance.kube.relay import COPY_BOTH_WAYS, process_as_socket
 
 CALLBACK_SECONDS = 60.0
@@ -29,6 +30,7 @@ CALLBACK_SECONDS = 60.0
 INFO_SECONDS = 1.0
 """How long KubeVirt waits for Info, from the connection on."""
 _PATIENCE_SECONDS = 10.0
+_LOOK_SECONDS = 1.0
 
 # Looks for the first socket that takes a connection, tells its name in a line, then copies both ways, the client
 # first: what an HTTP/2 server says unasked must not mix with the name. Standard library only; runs in the pod.
@@ -38,7 +40,7 @@ import os, select, socket, sys, time
 end = time.monotonic() + float(sys.argv[2])
 def connected():
     while time.monotonic() < end:
-        for name in sorted(os.listdir(sys.argv[1])):
+        for name in sorted(os.listdir(sys.argv[1]) if os.path.isdir(sys.argv[1]) else ()):
             peer = socket.socket(socket.AF_UNIX)
             try:
                 peer.connect(os.path.join(sys.argv[1], name))
@@ -46,7 +48,8 @@ def connected():
             except OSError:
                 peer.close()
         time.sleep(0.05)
-    sys.exit("no socket that takes a connection: " + repr(os.listdir(sys.argv[1])))
+    seen = [os.path.join(place, name) for place, _, names in os.walk(sys.argv[1]) for name in names]
+    sys.exit("no socket in " + sys.argv[1] + " that takes a connection: " + repr(seen))
 name, peer = connected()
 os.write(1, name.encode() + b"\\n")
 peer.sendall(os.read(0, 65536))
@@ -69,13 +72,14 @@ class HookRefused(NonConformant):
 
 
 class SidecarClient:
-    """One connection to a sidecar. ``socket_name`` is the file name of its socket; leave the ``with`` to hang up."""
+    """One connection to a sidecar. ``socket_name`` is the file name of its socket; leave the ``with`` to hang up.
 
-    def __init__(self, process: PodProcess, seconds: float) -> None:
-        name = process.line(0, seconds)
+    ``ended`` says how the sidecar has ended, with an empty text while it runs: one that has ended is not waited for.
+    """
+
+    def __init__(self, process: PodProcess, seconds: float, ended: Callable[[], str] = str) -> None:
+        name = _socket_name(process, seconds, ended)
         self.accepted = time.monotonic()
-        if name is None:
-            raise NonConformant(f"the sidecar takes no connection within {seconds:.0f} s: {process.complaint()}")
         self.socket_name = name
         process.take()
         self._process = process
@@ -98,10 +102,12 @@ class SidecarClient:
         self._version = next((version for version in SUPPORTED_VERSIONS if version in answer.versions), "")
         return answer, time.monotonic() - self.accepted
 
-    def define_domain(self, domain_xml: bytes, vmi: bytes) -> bytes:
-        """The domain that the sidecar makes of one, for a VMI as JSON. Raises HookRefused."""
+    def define_domain(self, domain_xml: bytes, vmi: bytes, version: str = "") -> bytes:
+        """The domain that the sidecar makes of one, for a VMI as JSON, called in a version of the API: without one, in
+        the version that KubeVirt chooses after Info. Raises HookRefused.
+        """
         message = DomainCall(domain_xml, vmi).encode()
-        answer = self._call(callback_method(self._version, ON_DEFINE_DOMAIN), message, CALLBACK_SECONDS)
+        answer = self._call(callback_method(version or self._version, ON_DEFINE_DOMAIN), message, CALLBACK_SECONDS)
         return DomainCall.decode(answer).domain_xml
 
     def shutdown(self) -> None:
@@ -132,6 +138,24 @@ class SidecarClient:
         self._listener.close()
         self._process.close()
         self._directory.cleanup()
+
+
+def _socket_name(process: PodProcess, seconds: float, ended: Callable[[], str]) -> str:
+    """What the relay says first: the name of the socket that took its connection."""
+    until = time.monotonic() + seconds + _PATIENCE_SECONDS
+    while True:
+        end = ended()
+        try:
+            name = process.line(0, _LOOK_SECONDS)
+        except ExecTimedOut:
+            if end:
+                raise NonConformant(f"the sidecar takes no connection: {end}") from None
+            if time.monotonic() > until:
+                raise
+            continue
+        if name is None:
+            raise NonConformant(f"the sidecar takes no connection within {seconds:.0f} s: {process.complaint()}")
+        return name
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:

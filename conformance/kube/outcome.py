@@ -7,6 +7,10 @@ else to ``inconclusive``.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from conformance.kube.manifest import Ref
+
 
 class NonConformant(Exception):
     """What the requirement demands was observed not to hold. The message says what was seen and what was wanted."""
@@ -17,4 +21,11 @@ class EnvironmentFault(Exception):
 
 
 class Inconclusive(EnvironmentFault):
-    """A check raises it when it cannot decide: a precondition that is no promise of the binding does not hold."""
+    """A check raises it when it cannot decide: a precondition that is no promise of the binding does not hold.
+
+    ``about`` are the objects that show why, collected with the evidence.
+    """
+
+    def __init__(self, message: str, about: Collection[Ref] = ()) -> None:
+        super().__init__(message)
+        self.about = tuple(about)

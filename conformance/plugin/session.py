@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from conformance.evidence.collector import Bundle
+from conformance.kube.manifest import Ref
+from conformance.kube.outcome import Inconclusive
 from conformance.model import Binding, load_binding
 from conformance.model.capability import unmet
 from conformance.plugin.items import evidence_of, record_of, requirement_of, terms_of
@@ -97,7 +99,8 @@ class ItemHooks:
             record = record_of(item)
             record.add(call.when, call, self._alibi(item))
             if report.failed:
-                self._collect(item, report)
+                error = call.excinfo.value if call.excinfo else None
+                self._collect(item, report, error.about if isinstance(error, Inconclusive) else ())
                 current_run(self.config).keeping |= self.settings.keep_on_failure
             if call.when == "teardown":
                 stamp = {"started": record.started, "nodeid": item.nodeid, "outcome": to_json(record.outcome())}
@@ -109,14 +112,16 @@ class ItemHooks:
         run = self.config.stash.get(_RUN, None)
         return str if run is None or BYSTANDERS.isdisjoint(getattr(item, "fixturenames", ())) else run.alibi
 
-    def _collect(self, item: pytest.Item, report: pytest.TestReport) -> None:
+    def _collect(self, item: pytest.Item, report: pytest.TestReport, about: tuple[Ref, ...]) -> None:
         """The bundle, while the fixtures of the check still stand."""
         run = self.config.stash.get(_RUN, None)
         if run is None:
             return
         variant = item.name.partition("[")[2].rstrip("]")
         bundle = Bundle(run.cluster, run.report_dir, requirement_of(item), variant)
-        record_of(item).evidence.extend(bundle.collect(evidence_of(item), report.longreprtext))
+        evidence = evidence_of(item)
+        evidence.about(*about)
+        record_of(item).evidence.extend(bundle.collect(evidence, report.longreprtext))
         for path in bundle.files:
             attach_text((run.report_dir / path).read_text(encoding="utf-8"), path)
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from conformance.host.finding import Finding
+from conformance.sandbox import descriptors
 from conformance.sandbox.network import syscalls
 from conformance.sandbox.roots import NEEDED_BYTES, node_root
 
@@ -74,7 +75,7 @@ def preflight(cache_dir: Path, state_dir: Path) -> list[Finding]:
     if usable:
         findings += [_try(name, script, fix) for name, script, fix in _TRIALS]
         findings += [_nftables(), _try(*_DUMMY_TRIAL, required=False)]
-    findings += [*_disk(cache_dir, state_dir), _memory(), _cores(), _kvm()]
+    findings += [*_disk(cache_dir, state_dir), _memory(), _cores(), _kvm(), _open_files()]
     return findings
 
 
@@ -239,3 +240,10 @@ def _kvm() -> Finding:
     if usable and modules:
         return Finding("kvm", True, f"{modules[0]} is there, and not used: the sandbox emulates", required=False)
     return Finding("kvm", True, "not usable, and not needed: the sandbox emulates", required=False)
+
+
+def _open_files() -> Finding:
+    # Tried in a process of its own: the limit is not this one's to change.
+    trial = "from conformance.sandbox.descriptors import raise_limit; print(raise_limit())"
+    done = subprocess.run([sys.executable, "-c", trial], capture_output=True, text=True, check=True)
+    return descriptors.finding(int(done.stdout))

@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from conformance.sandbox import descriptors
 from conformance.sandbox.images import ImageStore
 from conformance.sandbox.launcher.container import ContainerRuntime
 from conformance.sandbox.network import syscalls
@@ -95,6 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = _Report(arguments.ready_fd)
     try:
         prepare_mounts()
+        allowed = descriptors.raise_limit()
+        logger.info("a process may open %d files", allowed)
         asyncio.run(_supervise(arguments, report))
     except Exception as error:
         logger.exception("the sandbox failed")

@@ -55,8 +55,8 @@ def test_violated_in_one_variant(value):
     assert value == "good", f"saw {value}, wanted good"
 
 @pytest.mark.requirement("VM-001")
-def test_environment():
-    raise Inconclusive("no second node")
+def test_environment(run):
+    raise Inconclusive("no second node", about=[NAMESPACE.ref(run.workspace)])
 
 @pytest.mark.requirement("VM-002")
 def test_precondition(broken):
@@ -185,6 +185,8 @@ def test_what_a_run_leaves_in_the_report_directory(project: Project) -> None:
     evidence = project.report / "evidence" / "OBS-003"
     assert "status shows no address" in (evidence / "failure.txt").read_text()
     assert "kind: KubeVirt" in (evidence / "kubevirt.yaml").read_text()
+    reason = next((project.report / "evidence" / "VM-001").glob("namespace-*.yaml"))
+    assert "kind: Namespace" in reason.read_text(), "what shows why a check could not decide is kept too"
 
 
 def test_a_limited_run_judges_only_that(project: Project) -> None:
