@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import time
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Literal, Self
 
 from conformance.guest.root import Background
 from conformance.guest.shell import GuestLacks, Shell
 from conformance.kube.timeouts import Deadline
 from conformance.kube.wait import wait_until
-from conformance.traffic.agent import agent_script, answer
+from conformance.traffic.agent import SLOWEST, agent_script, answer
 from conformance.traffic.results import Ping, TcpConnect, TcpEcho, UdpEcho
 
 Protocol = Literal["tcp", "udp"]
 Tool = Literal["python3", "socat", "nc"]
 UDP_SIZES = (1, 512, 1400)
+
+BLOCK = 1_000_000
 
 _AGENT = "/tmp/.kbc-agent.py"
 
@@ -35,6 +39,16 @@ def tool_of(shell: Shell) -> Tool:
     if not found:
         raise GuestLacks(f"{shell.guest}: none of python3, socat, nc")
     return found[0]
+
+
+@cache
+def blocks_digest(size: int) -> str:
+    """SHA-256, in hex, of ``size`` bytes: the numbers from 1 on, one a line, up to ``BLOCK`` bytes, over and over."""
+    block = b"".join(b"%d\n" % number for number in range(1, BLOCK))[:BLOCK]
+    digest = hashlib.sha256()
+    for start in range(0, size, BLOCK):
+        digest.update(block[: size - start])
+    return digest.hexdigest()
 
 
 class GuestEcho:
@@ -89,26 +103,29 @@ class GuestClient:
         """Send ``size`` bytes to an echo server and compare what comes back."""
         if self._tool == "python3":
             request = {"do": "tcp-echo", "host": host, "port": port, "timeout": timeout, "size": size}
-            f = self._ask(request, timeout)
+            f = self._ask(request, timeout + size / SLOWEST)
             return TcpEcho(host, port, f["sent"], f["received"], f["intact"], f["seconds"], f["error"])
         wait = max(1, round(timeout))
         dial = {
-            "socat": f"socat -t 5 - TCP:{_bracket(host)}:{port},connect-timeout={wait}",
+            "socat": f"socat -T {wait} -t {wait} - TCP:{_bracket(host)}:{port},connect-timeout={wait}",
             "nc": f"nc -w {wait} {host} {port}",
         }[self._tool]
-        # head ends the pipe when everything is back: nc does not shut down its sending side
-        return self._compared(f"{dial} < $f.sent | head -c {size} > $f.back", host, port, size, timeout)
+        return self._streamed(dial, host, port, size, timeout)
 
-    def _compared(self, command: str, host: str, port: int, size: int, timeout: float) -> TcpEcho:
+    def _streamed(self, dial: str, host: str, port: int, size: int, timeout: float) -> TcpEcho:
+        """A block of numbers is sent, over and over: cheap in an emulated guest, which keeps no more than the block."""
+        # head ends the pipe when everything is back: nc does not shut down its sending side
         script = (
-            f"f=/tmp/.kbc-echo-$$; head -c {size} /dev/urandom > $f.sent; {command}; "
-            "wc -c < $f.back; cmp -s $f.sent $f.back && echo same; rm -f $f.sent $f.back"
+            f"f=/tmp/.kbc-echo-$$; mkfifo $f; seq 1 {BLOCK} | head -c {BLOCK} > $f.block; wc -c < $f > $f.count & "
+            f"while cat $f.block; do :; done 2>/dev/null | head -c {size} | {dial} | head -c {size} | tee $f "
+            "| sha256sum; wait; cat $f.count; rm -f $f $f.block $f.count"
         )
         started = time.monotonic()
-        words = self._shell.run(script, timeout=timeout + 30).stdout.split()
-        received = int(words[0]) if words else 0
+        words = self._shell.run(script, timeout=timeout + size / SLOWEST + 30).stdout.split()
+        received = int(words[-1]) if words and words[-1].isdigit() else 0
         error = "" if received else "failed"
-        return TcpEcho(host, port, size, received, "same" in words, time.monotonic() - started, error)
+        intact = received == size and words[0] == blocks_digest(size)
+        return TcpEcho(host, port, size, received, intact, time.monotonic() - started, error)
 
     def udp_echo(
         self,

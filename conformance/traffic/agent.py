@@ -10,6 +10,9 @@ from typing import Any
 
 from conformance.kube.outcome import EnvironmentFault
 
+SLOWEST = 200_000.0
+"""Bytes per second: a stream that is slower is taken for one that stands still."""
+
 
 class AgentFailed(EnvironmentFault):
     """The agent broke down, or the place has no usable Python 3: nothing was measured."""

@@ -12,7 +12,7 @@ from conformance.kube.outcome import Inconclusive
 from conformance.kube.pods import PodProcess, start_in_pod
 from conformance.kube.timeouts import Deadline
 from conformance.kube.wait import wait_for
-from conformance.traffic.agent import agent_argv, agent_script, answer
+from conformance.traffic.agent import SLOWEST, agent_argv, agent_script, answer
 from conformance.traffic.results import Gap, Peer, Ping, TcpConnect, TcpEcho, UdpEcho
 
 Protocol = Literal["tcp", "udp"]
@@ -87,7 +87,8 @@ class ClientPod:
 
     def tcp_echo(self, host: str, port: int, *, size: int = 1 << 20, timeout: float = 30.0) -> TcpEcho:
         """Send ``size`` bytes to an echo server and compare what comes back; ``timeout`` bounds each step of it."""
-        found = self._ask({"do": "tcp-echo", "host": host, "port": port, "timeout": timeout, "size": size}, timeout)
+        request = {"do": "tcp-echo", "host": host, "port": port, "timeout": timeout, "size": size}
+        found = self._ask(request, timeout + size / SLOWEST)
         return TcpEcho(host, port, found["sent"], found["received"], found["intact"], found["seconds"], found["error"])
 
     def udp_echo(

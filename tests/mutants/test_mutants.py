@@ -78,6 +78,7 @@ ALIKE_MUTANTS = {
     "passt-hides-peers",
     "passt-link-left-behind",
     "passt-listed-only",
+    "passt-loses-long",
     "passt-nat-flap",
     "passt-nat-outage-understated",
     "passt-newest-version-only",

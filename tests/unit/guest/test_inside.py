@@ -121,6 +121,10 @@ def limited(request: pytest.FixtureRequest, guest: LocalShell, tmp_path: Path) -
         "sed",
         "awk",
         "sort",
+        "seq",
+        "tee",
+        "mkfifo",
+        "sha256sum",
     ):
         path = shutil.which(program)
         assert path is not None
