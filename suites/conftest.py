@@ -17,5 +17,8 @@ _MODULES = (
     "plugincalls",
     "rehearsals",
     "cniversions",
+    "twinsidecars",
+    "nomads",
+    "rounds",
 )
 pytest_plugins = [f"fixtures.{module}" for module in _MODULES]

@@ -86,15 +86,15 @@ class MigrationResult:
     seconds: float
 
 
-def migrate(cluster: Cluster, ref: Ref, deadline: Deadline) -> MigrationResult:
-    """Migrate a VMI to another node and wait until the VMIM has Succeeded.
+def migrate(cluster: Cluster, ref: Ref, deadline: Deadline, node: str = "") -> MigrationResult:
+    """Migrate a VMI to another node, or to ``node``, and wait until the VMIM has Succeeded.
 
     Raises ``Stopped`` when the VMIM fails, with the reason KubeVirt gives in the VMI's ``status.migrationState``.
     """
     before = VmiView.of(cluster.get(ref))
     source = Ref.of(launcher_pod(cluster, before))
     started = time.monotonic()
-    made = cluster.create(migration_manifest(ref.name, ref.namespace))
+    made = cluster.create(migration_manifest(ref.name, ref.namespace, node=node))
     vmim = Ref.of(made)
 
     def saw(seen: Manifest | None) -> str:

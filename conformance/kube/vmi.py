@@ -130,12 +130,16 @@ class VmiSpec:
         }
 
 
-def migration_manifest(vmi: str, namespace: str, name: str = "") -> Manifest:
-    """A VirtualMachineInstanceMigration of ``vmi``; without a name the server makes one from ``<vmi>-``."""
+def migration_manifest(vmi: str, namespace: str, name: str = "", node: str = "") -> Manifest:
+    """A VirtualMachineInstanceMigration of ``vmi``; without a name the server makes one from ``<vmi>-``.
+
+    ``node`` is where it is to go (``addedNodeSelector``); without one the scheduler chooses.
+    """
     manifest = _head(MIGRATION, name, namespace, {}, {})
     if not name:
         manifest["metadata"] = {"generateName": f"{vmi}-", "namespace": namespace}
-    return {**manifest, "spec": {"vmiName": vmi}}
+    chosen = {"addedNodeSelector": {"kubernetes.io/hostname": node}} if node else {}
+    return {**manifest, "spec": {"vmiName": vmi, **chosen}}
 
 
 @dataclass(frozen=True)

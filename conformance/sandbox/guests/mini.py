@@ -78,11 +78,14 @@ class Mini:
         "tsc=reliable",
         "no_timer_check",
         "nokaslr",
+        "cryptomgr.notests",
         "panic=-1",
         "random.trust_cpu=on",
         "net.ifnames=0",
     )
-    """Everything but the console is there to boot quickly under emulation."""
+    """Everything but the console is there to boot quickly under emulation: the tests of the kernel's ciphers, of which
+    it uses none, took 0.7 s of 1.8 s.
+    """
 
     def ingredients(self) -> Iterator[bytes]:
         """See Recipe."""

@@ -130,6 +130,7 @@ class TemplateService:
             "labelSelector": {"matchLabels": {"kubevirt.io/created-by": vmi["metadata"]["uid"]}},
             "topologyKey": "kubernetes.io/hostname",
         }
+        pod["spec"]["nodeSelector"] |= migration["spec"].get("addedNodeSelector") or {}
         pod["spec"]["affinity"] = {
             **pod["spec"]["affinity"],
             "podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [apart]},

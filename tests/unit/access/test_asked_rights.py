@@ -75,7 +75,6 @@ def test_what_checks_ask_for_is_granted() -> None:
     ("line", "asks"),
     [
         ("run.cluster.patch(POD.ref(name, namespace), {})", "patch pods"),
-        ("self.run.cluster.evict(pod)", "create pods/eviction"),
         ("made = run.cluster.create({**typed(NAD)}); run.cluster.patch(Ref.of(made), {})", "patch network-attachment"),
         ("for ref in map(SERVICE.ref, names): cluster.get(ref)", "get services"),
         ("wait_for(run.cluster, SERVICE.ref(name), 'it is there', bool, deadline)", "watch services"),
@@ -103,6 +102,7 @@ def test_what_is_not_granted_is_told(line: str, asks: str) -> None:
         "wait_gone(run.cluster, VMI.ref(name), deadline)",
         "cluster.raw('PUT', f'{ROOT}/namespaces/{namespace}/virtualmachines/{name}/{action}')",
         "run.cluster.delete(ref)",
+        "self.run.cluster.evict(pod)",
         "found.get(key)",
     ],
 )
