@@ -20,5 +20,6 @@ _MODULES = (
     "twinsidecars",
     "nomads",
     "rounds",
+    "presence",
 )
 pytest_plugins = [f"fixtures.{module}" for module in _MODULES]

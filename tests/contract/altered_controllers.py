@@ -24,6 +24,7 @@ from conformance.sandbox.kubevirt.template import NETWORKS_ANNOTATION, RenderErr
 from conformance.sandbox.kubevirt.vmis import VmiController
 
 _NODE: Final = "node-1"
+_INSTALLED: Final = ("cni-passt-binding-plugin",)
 _RETRY_SECONDS: Final = 0.2
 _FAULT: Final = "FailedCreatePodSandBox"
 
@@ -132,7 +133,7 @@ class Pods:
             await self._client.merge(PODS, *key, {"spec": {"nodeName": _NODE}})
             return None
         if missing := await self._missing(pod):
-            return await self.without(pod, *missing)
+            return await self.without(pod, missing)
         if not conditions.is_true(pod, "Ready"):
             ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]
             started = {"ready": True, "started": True, "state": {"running": {}}}
@@ -141,15 +142,19 @@ class Pods:
             await self._client.strategic_merge(PODS, *key, {"status": status}, "status")
         return None
 
-    async def _missing(self, pod: Object) -> tuple[str, str] | None:
+    async def _missing(self, pod: Object) -> str:
         for element in json.loads((pod["metadata"].get("annotations") or {}).get(NETWORKS_ANNOTATION, "[]")):
-            if await self._client.find(NADS, element["namespace"], element["name"]) is None:
-                return element["namespace"], element["name"]
-        return None
+            namespace, name = element["namespace"], element["name"]
+            definition = await self._client.find(NADS, namespace, name)
+            if definition is None:
+                return f"cannot find a network-attachment-definition ({name}) in namespace ({namespace})"
+            for plugin in json.loads(definition["spec"]["config"])["plugins"]:
+                if plugin["type"] not in _INSTALLED:
+                    return f'failed to find plugin "{plugin["type"]}" in path [/opt/cni/bin]'
+        return ""
 
-    async def without(self, pod: Object, namespace: str, name: str) -> float:
-        """What becomes of a pod whose network is missing: seconds until the next attempt."""
-        words = f"cannot find a network-attachment-definition ({name}) in namespace ({namespace})"
+    async def without(self, pod: Object, words: str) -> float:
+        """What becomes of a pod that lacks a network, or its plugin: seconds until the next attempt."""
         await self._events.warning(pod, _FAULT, f"Failed to create pod sandbox: {words}")
         return _RETRY_SECONDS
 
@@ -157,14 +162,14 @@ class Pods:
 class QuietPods(Pods):
     """Says nothing of a network that is missing."""
 
-    async def without(self, pod: Object, namespace: str, name: str) -> float:
+    async def without(self, pod: Object, words: str) -> float:
         return _RETRY_SECONDS
 
 
 class VaguePods(Pods):
     """Says that a network is missing, and not which."""
 
-    async def without(self, pod: Object, namespace: str, name: str) -> float:
+    async def without(self, pod: Object, words: str) -> float:
         await self._events.warning(pod, _FAULT, "Failed to create pod sandbox: a network is missing")
         return _RETRY_SECONDS
 
@@ -172,16 +177,16 @@ class VaguePods(Pods):
 class OncePods(Pods):
     """Tries only once."""
 
-    async def without(self, pod: Object, namespace: str, name: str) -> float:
-        await super().without(pod, namespace, name)
+    async def without(self, pod: Object, words: str) -> float:
+        await super().without(pod, words)
         return 3600.0
 
 
 class CarelessPods(Pods):
     """Has every network there."""
 
-    async def _missing(self, pod: Object) -> tuple[str, str] | None:
-        return None
+    async def _missing(self, pod: Object) -> str:
+        return ""
 
 
 class Cast:

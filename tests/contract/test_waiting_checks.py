@@ -22,11 +22,12 @@ from conformance.model import load_binding
 from conformance.plugin.run import Run
 from conformance.sandbox.kubevirt.definitions import write_definitions
 from conformance.sandbox.kubevirt.facts import NEWEST, facts_for
-from fixtures import latecomers
+from fixtures import latecomers, presence
 from fixtures.images import LOCK
 from fixtures.latecomers import story
 from fixtures.machines import NETWORK
 from fixtures.strangers import absent_network, bare_vmi, unregistered_name
+from suites.cni import test_installed_later
 from suites.registration import (
     test_binding_nad_missing,
     test_nad_namespace,
@@ -112,6 +113,12 @@ def definition_by_name(run: Run) -> None:
     test_nad_namespace.test_definition_by_name_alone_is_the_one_of_the_vmis_namespace(story(run, SPACE))
 
 
+def late_plugin(run: Run) -> None:
+    test_installed_later.test_missing_plugin_is_named_and_its_installation_helps(
+        presence.story(run, SPACE), Evidence(), measure
+    )
+
+
 UNREGISTERED = with_vmi(unregistered_check, strange)
 LATER = with_vmi(later_check, strange)
 NO_NETWORK = with_vmi(test_network_nad_missing.test_vmi_on_a_missing_network_gets_no_pod, unconnected)
@@ -123,7 +130,7 @@ def no_guest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latecomers, "_SETTLE_SECONDS", 0.0)
 
 
-@pytest.mark.parametrize("check", [UNREGISTERED, LATER, NO_NETWORK, late_definition, definition_by_name])
+@pytest.mark.parametrize("check", [UNREGISTERED, LATER, NO_NETWORK, late_definition, definition_by_name, late_plugin])
 def test_controllers_as_they_are_pass(server: Sandbox, check: Check) -> None:
     with altered.controllers(server.kubeconfig):
         check(passt_run(server, PATIENT))
@@ -145,6 +152,10 @@ def test_controllers_as_they_are_pass(server: Sandbox, check: Check) -> None:
         (late_definition, "pods", altered.VaguePods, "no FailedCreatePodSandBox names"),
         (late_definition, "pods", altered.CarelessPods, "does not exist"),
         (late_definition, "pods", altered.OncePods, "has its networks"),
+        (late_plugin, "pods", altered.QuietPods, "no FailedCreatePodSandBox names"),
+        (late_plugin, "pods", altered.VaguePods, "no FailedCreatePodSandBox names"),
+        (late_plugin, "pods", altered.CarelessPods, "though no node has"),
+        (late_plugin, "pods", altered.OncePods, "has its networks"),
         (definition_by_name, "template", altered.LooksInDefault, r"in namespaces \['default'\]"),
         (definition_by_name, "pods", altered.OncePods, "has its networks"),
     ],
