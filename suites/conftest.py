@@ -21,5 +21,6 @@ _MODULES = (
     "nomads",
     "rounds",
     "presence",
+    "memoryrequests",
 )
 pytest_plugins = [f"fixtures.{module}" for module in _MODULES]

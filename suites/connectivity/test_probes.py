@@ -29,7 +29,7 @@ def test_probes_reach_the_guest(machine: Machine, machines: Pool, measure: Measu
     * The guest accepts more connections than one of the two probes makes.
     """
     machine.boot_facts()
-    asked = machines.start(PROBED, shape=probed).started()
+    asked = machines.start(PROBED, node=0, shape=probed).started()
     counted = asked.guest.run(f"{ACCEPTED}; sleep {PERIODS * PROBE_SECONDS}; {ACCEPTED}", check=True).stdout.split()
     accepted = int(counted[1]) - int(counted[0])
     measure(Measurement("connections by probes", accepted, "1", f"accepted by the guest in {PERIODS} periods"))
