@@ -78,5 +78,5 @@ def images_of(binding: Binding) -> set[str]:
 
 
 def test_no_image_is_used_that_the_lock_does_not_name() -> None:
-    used = set().union(*(images_of(load_binding(path)) for path in BINDINGS))
+    used = set().union(*(images_of(load_binding(path)) for path in (*BINDINGS, *MUTANTS)))
     assert used == {image.name for image in lock().images if image.part is Part.BINDING}
