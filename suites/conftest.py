@@ -22,5 +22,6 @@ _MODULES = (
     "rounds",
     "presence",
     "memoryrequests",
+    "reregistered",
 )
 pytest_plugins = [f"fixtures.{module}" for module in _MODULES]

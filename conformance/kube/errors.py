@@ -98,8 +98,8 @@ class OverQuota(WaitError, EnvironmentFault):
     """A ResourceQuota of the namespace keeps KubeVirt from creating the pod that was waited for."""
 
 
-class DiskMissing(WaitError, EnvironmentFault):
-    """The image of a guest's disk could not be pulled: nothing of the binding's."""
+class ImageMissing(WaitError, EnvironmentFault):
+    """An image could not be pulled that is not the binding's: of a guest's disk, or one of KubeVirt's own."""
 
 
 class Stopped(WaitError, NonConformant):

@@ -6,19 +6,23 @@ import time
 from dataclasses import dataclass
 
 from conformance.kube.cluster import Cluster
-from conformance.kube.errors import Stopped
+from conformance.kube.errors import BoundExceeded, ImageMissing, Stopped
 from conformance.kube.events import events_about
 from conformance.kube.manifest import POD, VMI, Manifest, Ref, dig
 from conformance.kube.outcome import NonConformant
 from conformance.kube.timeouts import Deadline
 from conformance.kube.vmi import VmiView, migration_manifest
-from conformance.kube.wait import describe_object, wait_for, wait_gone
+from conformance.kube.wait import NOT_PULLED, describe_object, wait_for, wait_gone
 
+SIDECAR = "hook-sidecar-"
+"""How the names of a binding's own containers in a launcher pod begin."""
 _ENDED = ("Failed", "Succeeded")
 
 
 def wait_running(cluster: Cluster, ref: Ref, deadline: Deadline) -> VmiView:
     """Follow a VMI until it is Running and Ready. Ends early with ``Stopped`` when it failed or was deleted.
+
+    An image that its pod lacks and that is none of the binding's is ``ImageMissing`` at the end.
 
     On expiry the error also carries the warning events of the VMI and of its pods: for many network faults (a missing
     NAD, a CNI that fails) nothing else names the cause.
@@ -30,18 +34,36 @@ def wait_running(cluster: Cluster, ref: Ref, deadline: Deadline) -> VmiView:
         started = started or seen is not None
         return (seen is None and started) or (seen is not None and dig(seen, "status", "phase") in _ENDED)
 
-    found = wait_for(
-        cluster,
-        ref,
-        f"{ref} is Running and Ready",
-        lambda seen: seen is not None and VmiView.of(seen).ready,
-        deadline,
-        stop_if=over,
-        saw=lambda seen: "; ".join([describe_object(seen), *warnings(cluster, ref)]),
-    )
+    try:
+        found = wait_for(
+            cluster,
+            ref,
+            f"{ref} is Running and Ready",
+            lambda seen: seen is not None and VmiView.of(seen).ready,
+            deadline,
+            stop_if=over,
+            saw=lambda seen: "; ".join([describe_object(seen), *warnings(cluster, ref)]),
+        )
+    except BoundExceeded as error:
+        if image := _missing_image(cluster, ref):
+            why = f"no launcher: {image} is not pulled; gave up"
+            raise ImageMissing(error.wanted, error.seen, error.seconds, why) from error
+        raise
     if found is None:
         raise NonConformant(f"{ref} disappeared")
     return VmiView.of(found)
+
+
+def _missing_image(cluster: Cluster, ref: Ref) -> str:
+    """An image of KubeVirt's own that a launcher pod of the VMI waits for; empty where it waits for none."""
+    vmi = cluster.find(ref)
+    for pod in launcher_pods(cluster, VmiView.of(vmi)) if vmi else ():
+        for field in ("initContainerStatuses", "containerStatuses"):
+            for status in dig(pod, "status", field, default=[]):
+                waits = dig(status, "state", "waiting", "reason", default="") in NOT_PULLED
+                if waits and not status["name"].startswith(SIDECAR):
+                    return str(status["image"])
+    return ""
 
 
 def warnings(cluster: Cluster, ref: Ref, at_most: int = 5) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import tenacity
 
 from conformance.kube.cluster import Cluster
-from conformance.kube.errors import DiskMissing, Expired, Forbidden, OverQuota, Stopped, expired
+from conformance.kube.errors import Expired, Forbidden, ImageMissing, OverQuota, Stopped, expired
 from conformance.kube.manifest import Manifest, Ref, dig
 from conformance.kube.timeouts import Deadline
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 _WATCH_SECONDS = 30.0
 _QUOTA = re.compile(r"(?:exceeded|failed) quota: .+")
 """How Kubernetes says that a ResourceQuota refuses a pod."""
-_NOT_PULLED = ("ErrImagePull", "ImagePullBackOff")
+NOT_PULLED = ("ErrImagePull", "ImagePullBackOff")
 _MIGRATION_OVER_QUOTA = "migrationRejectedByResourceQuota"
 
 
@@ -111,7 +111,7 @@ def wait_for(
     terminal states: the wait ends at once with :class:`~conformance.kube.errors.Stopped`. With a ``uid`` in ``ref`` a
     namesake made later counts as "does not exist". A pod that a quota refuses the object ends the wait with
     :class:`~conformance.kube.errors.OverQuota`, unless it ``needs_pod`` no more; a guest's disk that is not there when
-    the time ends is :class:`~conformance.kube.errors.DiskMissing`. Returns the object that satisfied
+    the time ends is :class:`~conformance.kube.errors.ImageMissing`. Returns the object that satisfied
     ``predicate``.
     """
     seen: Manifest | None = None
@@ -125,7 +125,7 @@ def wait_for(
                 raise Stopped(describe, saw(seen), deadline.elapsed(), "reached a state that ends the wait")
         if deadline.expired():
             if (disk := missing_disk(seen)) is not None:
-                raise DiskMissing(describe, saw(seen), deadline.elapsed(), f"no guest: {disk} is not pulled; gave up")
+                raise ImageMissing(describe, saw(seen), deadline.elapsed(), f"no guest: {disk} is not pulled; gave up")
             raise expired(describe, saw(seen), deadline.elapsed(), deadline.limit)
 
 
@@ -134,7 +134,7 @@ def missing_disk(manifest: Manifest | None) -> str | None:
     volumes = dig(manifest or {}, "spec", "volumes", default=[])
     images = [image for volume in volumes if (image := dig(volume, "containerDisk", "image"))]
     conditions = dig(manifest or {}, "status", "conditions", default=[])
-    said = " ".join(c.get("message") or "" for c in conditions if c.get("reason") in _NOT_PULLED)
+    said = " ".join(c.get("message") or "" for c in conditions if c.get("reason") in NOT_PULLED)
     return next((image for image in images if f'"{image}"' in said), None)
 
 

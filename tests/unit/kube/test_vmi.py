@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from conformance.kube.cluster import Cluster
-from conformance.kube.errors import BoundExceeded, DiskMissing, OverQuota, PatienceExceeded, Stopped, WaitError
+from conformance.kube.errors import BoundExceeded, ImageMissing, OverQuota, PatienceExceeded, Stopped, WaitError
 from conformance.kube.lifecycle import delete_vmi, launcher_pod, wait_running, warnings
 from conformance.kube.manifest import EVENT, POD, VMI, Ref, dig
 from conformance.kube.outcome import EnvironmentFault, NonConformant
@@ -103,7 +103,7 @@ def test_a_quota_without_room_ends_the_wait_and_is_no_fault_of_the_binding(clust
 
 @pytest.mark.parametrize(
     ("named", "error"),
-    [("the disk", DiskMissing), ("registry.example/sidecar:1", BoundExceeded)],
+    [("the disk", ImageMissing), ("registry.example/sidecar:1", BoundExceeded)],
 )
 def test_a_guests_disk_that_is_not_pulled_is_no_fault_of_the_binding(
     cluster: Cluster, named: str, error: type[WaitError]
@@ -117,6 +117,25 @@ def test_a_guests_disk_that_is_not_pulled_is_no_fault_of_the_binding(
     set_status(cluster, Ref.of(made), {"phase": "Scheduling", "conditions": [said]})
     with pytest.raises(error, match=re.escape(image)):
         wait_running(cluster, Ref.of(made), Deadline.bound(0.3))
+    cluster.delete(Ref.of(made))
+
+
+@pytest.mark.parametrize(("container", "error"), [("compute", ImageMissing), ("hook-sidecar-0", BoundExceeded)])
+def test_a_launcher_that_is_not_pulled_is_no_fault_of_the_binding(
+    cluster: Cluster, container: str, error: type[WaitError]
+) -> None:
+    made = cluster.create(spec("unlaunched").vmi())
+    set_status(cluster, Ref.of(made), {"phase": "Scheduling"})
+    pod = pod_manifest("launcher-unlaunched")
+    uid = made["metadata"]["uid"]
+    pod["metadata"]["labels"] = {"kubevirt.io": "virt-launcher", "kubevirt.io/created-by": uid}
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}
+    statuses = [{"name": container, "image": "registry.example/some:1", "state": waiting}]
+    set_status(cluster, Ref.of(cluster.create(pod)), {"phase": "Pending", "containerStatuses": statuses})
+    with pytest.raises(error) as caught:
+        wait_running(cluster, Ref.of(made), Deadline.bound(0.3))
+    assert ("registry.example/some:1 is not pulled" in str(caught.value)) is (error is ImageMissing)
+    cluster.delete(POD.ref("launcher-unlaunched", "default"), grace_seconds=0)
     cluster.delete(Ref.of(made))
 
 
