@@ -23,5 +23,6 @@ _MODULES = (
     "presence",
     "memoryrequests",
     "reregistered",
+    "unpullable",
 )
 pytest_plugins = [f"fixtures.{module}" for module in _MODULES]

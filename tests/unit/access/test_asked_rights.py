@@ -74,7 +74,7 @@ def test_what_checks_ask_for_is_granted() -> None:
 @pytest.mark.parametrize(
     ("line", "asks"),
     [
-        ("run.cluster.patch(POD.ref(name, namespace), {})", "patch pods"),
+        ("run.cluster.patch(SERVICE.ref(name, namespace), {})", "patch services"),
         ("made = run.cluster.create({**typed(NAD)}); run.cluster.patch(Ref.of(made), {})", "patch network-attachment"),
         ("for ref in map(SERVICE.ref, names): cluster.get(ref)", "get services"),
         ("wait_for(run.cluster, SERVICE.ref(name), 'it is there', bool, deadline)", "watch services"),
