@@ -8,8 +8,12 @@ from rich.console import Console
 
 from conformance.cluster.kindconfig import KindOptions
 from conformance.cluster.kindhost import preflight as kind_preflight
+from conformance.cluster.kindimages import image_sources
 from conformance.cluster.provider import Progress, ProviderError
 from conformance.host.finding import Finding, obstacles
+from conformance.images.bundle import LOCK
+from conformance.images.lock import ImagesLock
+from conformance.plugin.paths import fixtures_directory
 from conformance.sandbox.preflight import InstallError, install_packages, missing_packages, preflight
 from conformance.sandbox.state import default_cache_dir, default_state_dir
 
@@ -33,7 +37,9 @@ def examine(console: Console, progress: Progress, *, install: bool) -> bool:
 
 def examine_kind(console: Console, words: Sequence[str]) -> bool:
     """The same for a kind cluster with KubeVirt. Raises ModelError for an option that cannot be."""
-    return _print(console, kind_preflight(KindOptions.parse(words)))
+    options = KindOptions.parse(words)
+    path = options.bundle / LOCK if options.bundle else fixtures_directory() / "images.lock"
+    return _print(console, [*kind_preflight(options), *image_sources(options, ImagesLock(path))])
 
 
 def _print(console: Console, findings: Sequence[Finding]) -> bool:

@@ -51,6 +51,12 @@ class Registries:
             raise RegistryError(f"{host} answers for {reference} with digest {named}, its manifest has {computed}")
         return computed
 
+    def answering(self, host: str) -> str:
+        """The URL of the API of the registry that serves ``host``, once it answers. Raises RegistryError."""
+        url = f"{self._base(host)}/v2/"
+        self._request(url, host, {}, accept_401=True)
+        return url
+
     def file(self, url: str) -> bytes:
         """A published file. Raises RegistryError."""
         return bytes(self._request(url, url, {}).data)

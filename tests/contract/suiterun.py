@@ -38,6 +38,7 @@ def run_on(cluster: Cluster, kubevirt: str, **more: Any) -> Run:
         "site": Site(),
         "handoff": SimpleNamespace(guest=DEFAULT),
         "versions": SimpleNamespace(kubevirt=kubevirt),
+        "nodes": ("node-1",),
         "workspace": SPACE,
         "id": "0123abcd",
     }

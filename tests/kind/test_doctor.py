@@ -132,8 +132,10 @@ def test_podman_is_asked_where_docker_does_not_answer(workshop: Workshop) -> Non
 
 def test_the_command_prints_pass_or_fix_for_each(workshop: Workshop) -> None:
     workshop.engine_says(MemTotal=1024**3)
-    done = command("doctor", "--cluster", "kind")
+    done = command("doctor", "--cluster", "kind", "--kind", f"bundle={workshop.bundle}")
     assert done.exit_code == 3, done.stderr
+    assert "ok    registries: none is needed" in done.stdout
+    assert "ok    digests: the lock has one of every image" in done.stdout
     assert "ok    kind: kind v0.32.0" in done.stdout
     assert "lack  memory: 1.0 GiB, 6 GiB are needed" in done.stdout
     assert "fix: give the engine more memory" in done.stdout
