@@ -13,6 +13,11 @@ from tests.unit.kube.apiserver import Server, api_server, kubevirt_manifest, pod
 from tests.unit.kube.backend import Backend, stream_backend
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    what = "CustomResourceDefinitions of KubeVirt, HCO and Multus, to hold the suite's objects against"
+    parser.addoption("--crds", metavar="DIRECTORY", help=what)
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """An API server that knows KubeVirt's kinds and has a KubeVirt CR."""
