@@ -105,6 +105,45 @@ def test_manifests_then_readiness_then_registration_and_all_undone(
     assert Registration(cluster, "installed").current() is None
 
 
+KUBEVIRT_REF = KUBEVIRT.ref("kubevirt", "kubevirt")
+
+
+@pytest.fixture
+def observing(administrator: Cluster) -> Iterator[int]:
+    """The generation that virt-operator says to have seen: the present one, and it sees no later one by itself."""
+    generation = int(administrator.get(KUBEVIRT_REF)["metadata"]["generation"])
+    set_status(administrator, KUBEVIRT_REF, {"observedGeneration": generation})
+    yield generation
+    set_status(administrator, KUBEVIRT_REF, {"observedGeneration": None})
+
+
+def test_a_registration_is_waited_for_until_virt_operator_has_seen_it(
+    cluster: Cluster, server: Server, binding: Binding, ledger: Ledger, observing: int
+) -> None:
+    said: list[str] = []
+
+    def progress(text: str) -> None:
+        said.append(text)
+        if text.startswith("waiting for virt-operator"):
+            threading.Timer(
+                0.2, lambda: set_status(cluster, KUBEVIRT_REF, {"observedGeneration": observing + 1})
+            ).start()
+
+    installation(cluster, server, binding).register(cluster, progress)
+    assert said[1:] == [f"waiting for virt-operator to see generation {observing + 1} of {KUBEVIRT_REF}"]
+    assert dig(cluster.get(KUBEVIRT_REF), "status", "observedGeneration") == observing + 1
+    undo(lambda _: cluster, ledger, Timeouts())
+
+
+def test_a_registration_that_virt_operator_never_sees_is_a_fault_of_the_environment(
+    cluster: Cluster, server: Server, binding: Binding, ledger: Ledger, observing: int
+) -> None:
+    with pytest.raises(InstallationFailed, match=rf"sees generation {observing + 1} of (.|\n)*virt-operator runs"):
+        installation(cluster, server, binding, 0.005).register(cluster, lambda _: None)
+    undo(lambda _: cluster, ledger, Timeouts())
+    assert Registration(cluster, "installed").current() is None
+
+
 def test_a_daemon_set_that_never_gets_ready_names_its_pods(
     cluster: Cluster, server: Server, binding: Binding, ledger: Ledger
 ) -> None:
