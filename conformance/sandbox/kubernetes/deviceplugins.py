@@ -20,6 +20,7 @@ import grpc.aio
 from conformance.sandbox.client import NODES, ApiClient, Object
 from conformance.sandbox.kubernetes import deviceapi
 from conformance.sandbox.kubernetes.deviceapi import Allocation, Registration
+from conformance.sandbox.launcher.unixsocket import OWN_CONNECTION
 from conformance.sandbox.network.node import Node
 
 log = logging.getLogger(__name__)
@@ -139,7 +140,7 @@ class DevicePlugins:
         if found.version != deviceapi.VERSION:
             text = f"requested API version {found.version!r} is not supported by kubelet. Supported version is"
             await context.abort(grpc.StatusCode.UNKNOWN, f'{text} ["{deviceapi.VERSION}"]')
-        plugin = _Plugin(grpc.aio.insecure_channel(self._address(found.endpoint)))
+        plugin = _Plugin(grpc.aio.insecure_channel(self._address(found.endpoint), options=[OWN_CONNECTION]))
         before = self._plugins.get(found.resource)
         if before is not None:
             plugin.holders = before.holders

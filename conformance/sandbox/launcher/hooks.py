@@ -16,7 +16,7 @@ import grpc.aio
 
 from conformance.hooks import messages as hookapi
 from conformance.sandbox.launcher.errors import HookCollectError, HookError
-from conformance.sandbox.launcher.unixsocket import short_address
+from conformance.sandbox.launcher.unixsocket import OWN_CONNECTION, short_address
 
 INFO_SECONDS = 1.0
 CALLBACK_SECONDS = 60.0
@@ -24,7 +24,7 @@ CALLBACK_SECONDS = 60.0
 
 _log = logging.getLogger(__name__)
 _DIAL_SECONDS = 1.0
-_CHANNEL_OPTIONS = [("grpc.max_receive_message_length", 16 << 20), ("grpc.enable_http_proxy", 0)]
+_CHANNEL_OPTIONS = [("grpc.max_receive_message_length", 16 << 20), ("grpc.enable_http_proxy", 0), OWN_CONNECTION]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+OWN_CONNECTION: Final = ("grpc.use_local_subchannel_pool", 1)
+"""The option that a gRPC channel to a short address needs. Channels of one process share connections by address, and
+descriptors are used again: without it a channel takes over the failed connection to whatever had the number before.
+"""
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """The hook manager against a real gRPC server on a UNIX socket with a long path."""
 
 import asyncio
+import contextlib
 import json
+import socket
 import time
 from collections.abc import Coroutine
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from conformance.hooks.messages import CloudInitCall
 from conformance.sandbox.launcher.errors import HookCollectError, HookError
 from conformance.sandbox.launcher.hooks import HookManager
+from conformance.sandbox.launcher.unixsocket import short_address
 from tests.sandbox.launcher.hookserver import HookServer
 
 Result = TypeVar("Result")
@@ -182,3 +185,23 @@ def test_a_hook_that_answers_only_the_legacy_field_is_understood(hooks: Path) ->
             return await manager.pre_cloud_init_iso({"DataSource": "noCloud", "UserData": "#x"}, {})
 
     assert run(body()) == {"DataSource": "noCloud", "UserData": "legacy", "NetworkData": ""}
+
+
+def test_a_sidecar_that_is_gone_leaves_nothing_to_the_next_one(hooks: Path) -> None:
+    """Both have their directory open under one descriptor, and what failed at one must not be told of the other."""
+
+    async def body() -> None:
+        gone = hooks / "gone" / "hook-sidecar-0" / "a.sock"
+        async with HookServer().serving(gone):
+            manager = HookManager(gone.parent.parent)
+            await manager.collect(1, 5)
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as nobody, short_address(gone) as address:
+            nobody.bind(address)
+        for turn in range(200):
+            following = hooks / f"turn-{turn}"
+            async with HookServer().serving(following / "hook-sidecar-0" / "a.sock"):
+                with pytest.raises(HookError, match="Connection refused"):
+                    await manager.shutdown()
+                await HookManager(following).collect(1, 5)
+
+    run(body())
