@@ -24,5 +24,7 @@ _MODULES = (
     "memoryrequests",
     "reregistered",
     "unpullable",
+    "renamed",
+    "footprint",
 )
 pytest_plugins = [f"fixtures.{module}" for module in _MODULES]
