@@ -64,7 +64,8 @@ class VmiSpec:
     """A virtual machine instance. ``memory`` as a quantity; ``node`` pins it to one node (empty: any), and
     ``node_selector`` are labels that its node must have.
 
-    ``user_data`` is cloud-init's user data (NoCloud), ``grace_seconds`` KubeVirt's terminationGracePeriodSeconds;
+    ``user_data`` and ``network_data`` are cloud-init's (NoCloud; without the latter the image does as it likes, which
+    is DHCP), ``grace_seconds`` is KubeVirt's terminationGracePeriodSeconds;
     ``live_migrate_on_eviction`` sets ``evictionStrategy: LiveMigrate``, ``multiqueue`` networkInterfaceMultiqueue.
     """
 
@@ -73,6 +74,7 @@ class VmiSpec:
     nics: tuple[NicSpec, ...]
     image: str
     user_data: str
+    network_data: str = ""
     memory: str = "192Mi"
     cpus: int = 1
     node: str = ""
@@ -89,7 +91,7 @@ class VmiSpec:
     def spec(self) -> Manifest:
         """The VMI spec alone (also a VM's ``template.spec``)."""
         disks = [{"name": name, "disk": {"bus": "virtio"}} for name in ("containerdisk", "cloudinit")]
-        encoded = base64.b64encode(self.user_data.encode()).decode()
+        seed = {"userDataBase64": _base64(self.user_data), "networkDataBase64": _base64(self.network_data)}
         optional = {
             "nodeSelector": {**self.node_selector, **({"kubernetes.io/hostname": self.node} if self.node else {})},
             "evictionStrategy": "LiveMigrate" if self.live_migrate_on_eviction else "",
@@ -112,7 +114,7 @@ class VmiSpec:
             "networks": [nic.source() for nic in self.nics],
             "volumes": [
                 {"name": "containerdisk", "containerDisk": {"image": self.image}},
-                {"name": "cloudinit", "cloudInitNoCloud": {"userDataBase64": encoded}},
+                {"name": "cloudinit", "cloudInitNoCloud": _without_empty(seed)},
             ],
             **_without_empty(optional),
         }
@@ -219,6 +221,10 @@ def _head(kind: Kind, name: str, namespace: str, labels: Mapping[str, str], anno
     optional = _without_empty({"labels": dict(labels), "annotations": dict(annotations)})
     meta = {"name": name, "namespace": namespace, **optional}
     return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": meta}
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
 
 
 def _without_empty(fields: Mapping[str, Any]) -> Manifest:

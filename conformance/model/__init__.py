@@ -4,6 +4,7 @@ Only `load_binding`, `load_mutant` and `resolve` read files; everything else is 
 """
 
 from conformance.model.binding import (
+    LONGEST_STATIC_PREFIX,
     Artifacts,
     Attachment,
     Binding,
@@ -42,6 +43,7 @@ from conformance.model.version import Version, VersionError
 __all__ = [
     "CORE",
     "DERIVED",
+    "LONGEST_STATIC_PREFIX",
     "STRUCTURAL",
     "Artifacts",
     "Attachment",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, get_args
 
 from conformance.model.capability import Capability
 from conformance.model.corebinding import CoreBinding
@@ -83,6 +83,8 @@ IpProvider = Literal["routed", "sticky"]
 """Who gives pods their addresses: a network that is routed between nodes with addresses of their own, or one layer-2
 network over all of them that keeps the addresses of a VM wherever it runs."""
 
+LONGEST_STATIC_PREFIX: Final = 16
+"""Of a network of which the suite gives guests addresses: as many bits are left as tell its MAC addresses apart."""
 IP_PROVIDERS: tuple[IpProvider, ...] = get_args(IpProvider)
 
 

@@ -26,7 +26,7 @@ from conformance.sandbox.network.addresses import ROUTED, STICKY
 from conformance.sandbox.network.fabric import Fabric
 from conformance.sandbox.network.node import Node
 from conformance.sandbox.network.podnet import write_default_network
-from conformance.sandbox.network.segment import Segment
+from conformance.sandbox.network.segments import Segments
 from conformance.sandbox.network.sticky import StickyNetwork
 from conformance.sandbox.state import DEFAULT_ENTRY, GRACE_SECONDS, HARD_STOP_SECONDS, StateDir
 
@@ -149,7 +149,7 @@ async def _build(arguments: argparse.Namespace, report: _Report, shutdown: async
     await asyncio.gather(*(node.start() for node in nodes))
     fabric = Fabric(state.run / "netns")
     await fabric.join(nodes)
-    await Segment(state.run / "netns").join(nodes)
+    await Segments(state.run / "netns").join(nodes)
     shared = StickyNetwork(state.run / "netns", nodes) if arguments.ip_provider == STICKY else None
     if shared is not None:
         await shared.join()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from conformance.model.binding import Artifacts, Facts
+from conformance.model.binding import LONGEST_STATIC_PREFIX, Artifacts, Facts
 from conformance.model.capability import GROUPS, Capability
 from conformance.model.definition.files import UNDECLARABLE, DefinitionSpec
 from conformance.model.definition.findings import FieldPath, Findings
@@ -86,6 +86,12 @@ def check_capabilities(
     path = ("spec", "facts", "guestSubnet")
     if {Capability.NAT, Capability.IPAM} <= claimed and facts.guest_subnet is None and not findings.has_error(path):
         findings.error(path, "nat and ipam need to know the guest's network", "add it, for example 10.0.2.0/24")
+    given = {Capability.IPAM, Capability.POD_IP, Capability.NAT} & effective
+    small = facts.guest_subnet is None or facts.guest_subnet.prefixlen > LONGEST_STATIC_PREFIX
+    if not given and small and not findings.has_error(path):
+        what = "without ipam nobody gives the guests addresses; checks that need one will be inconclusive"
+        fix = f"add a network of at least /{LONGEST_STATIC_PREFIX} to take addresses from; with DHCP add ipam"
+        findings.warn(path, what, fix)
 
 
 def _check_undeclarable(

@@ -92,7 +92,8 @@ class FactsFile(_File):
     """What checks cannot know and a vendor can say. All optional."""
 
     guest_subnet: IPv4Network | None = None
-    """IPv4 network that guest addresses come from; needed with capability `nat`."""
+    """IPv4 network that guest addresses come from; needed with capability `nat`. Without `ipam` the suite takes guest
+    addresses from it, if it is at least a /16, and cloud-init sets them."""
     guest_subnet6: IPv6Network | None = None
     """IPv6 network that guest addresses come from."""
     gateway: IPv4Address | None = None

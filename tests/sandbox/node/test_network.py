@@ -47,7 +47,7 @@ def test_a_node_has_a_root_of_its_own(inside: Observe) -> None:
     assert "made-on-the-node" not in seen["other"]
     assert "vendor" not in seen["other"]
     assert "No such file or directory" in seen["root"], "the machine's files must not be visible on a node"
-    assert seen["root"].endswith("br1\neth0\neth1\neth2\nlo\n/\n")
+    assert seen["root"].endswith("br1\nbr2\neth0\neth1\neth2\neth3\nlo\n/\n")
     assert seen["socket"] == "172.30.0.1"
     assert seen["base untouched"]
 

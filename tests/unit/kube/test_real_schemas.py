@@ -36,6 +36,7 @@ VM = VmiSpec(
     nics=NICS,
     image="registry.example/disk:1",
     user_data="#cloud-config",
+    network_data="version: 2",
     node="node-1",
     node_selector={"pool": "a"},
     labels={"a": "b"},

@@ -203,7 +203,7 @@ def test_a_definition_needs_neither_manifests_nor_artifacts(bench: Workbench) ->
     for key in ("manifests", "artifacts", "facts"):
         remove(data, f"spec.{key}")
     change(data, "spec.registration", {"domainAttachmentType": "managedTap"})
-    change(data, "spec.capabilities", ["pod", "l2"])
+    change(data, "spec.capabilities", ["pod", "ipam", "l2"])
 
     binding = bench.load(data)
 

@@ -148,10 +148,28 @@ def test_a_core_binding_that_contradicts_itself(
 def test_a_core_binding_that_claims_too_much_loads_with_a_warning(
     bench: Workbench, capability: str, message: str
 ) -> None:
-    (warning,) = bench.load(change(core_definition("bridge"), "spec.capabilities", ["pod", capability])).warnings
+    claimed: JsonValue = ["pod", "ipam", capability]
+    (warning,) = bench.load(change(core_definition("bridge"), "spec.capabilities", claimed)).warnings
 
     assert message in warning.message
     assert warning.fix.startswith("remove")
+
+
+@pytest.mark.parametrize("subnet", [None, "10.99.0.0/17"])
+def test_without_ipam_the_suite_needs_a_network_to_take_addresses_from(bench: Workbench, subnet: str | None) -> None:
+    data = change(definition(), "spec.capabilities", ["pod"])
+    data = change(data, "spec.facts.guestSubnet", subnet) if subnet else remove(data, "spec.facts.guestSubnet")
+
+    (warning,) = [found for found in bench.load(data).warnings if found.field == "spec.facts.guestSubnet"]
+
+    assert "without ipam" in warning.message
+    assert "/16" in warning.fix
+
+
+def test_without_ipam_a_network_that_is_large_enough_will_do(bench: Workbench) -> None:
+    data = change(change(definition(), "spec.capabilities", ["pod"]), "spec.facts.guestSubnet", "10.99.0.0/16")
+
+    assert [found for found in bench.load(data).warnings if found.field == "spec.facts.guestSubnet"] == []
 
 
 def test_nat_with_ipam_needs_the_guest_network(bench: Workbench) -> None:
@@ -163,14 +181,18 @@ def test_nat_with_ipam_needs_the_guest_network(bench: Workbench) -> None:
 @pytest.mark.parametrize(
     ("capabilities", "registration", "message"),
     [
-        (["pod", "link"], {"sidecarImage": "registry.example/demo-sidecar:1.2"}, "only with a domainAttachmentType"),
-        (["pod", "mig"], {"domainAttachmentType": "tap"}, "does not keep this promise"),
-        (["pod", "refresh"], {"domainAttachmentType": "tap", "migration": {}}, "does not keep this promise"),
-        (["pod", "attach:tap"], {"domainAttachmentType": "tap"}, "follows from the registration"),
+        (
+            ["pod", "link", "ipam"],
+            {"sidecarImage": "registry.example/demo-sidecar:1.2"},
+            "only with a domainAttachmentType",
+        ),
+        (["pod", "mig", "ipam"], {"domainAttachmentType": "tap"}, "does not keep this promise"),
+        (["pod", "refresh", "ipam"], {"domainAttachmentType": "tap", "migration": {}}, "does not keep this promise"),
+        (["pod", "attach:tap", "ipam"], {"domainAttachmentType": "tap"}, "follows from the registration"),
         (["pod", "nat", "podip"], {"domainAttachmentType": "tap"}, "opposite things"),
-        (["pod", "pod"], {"domainAttachmentType": "tap"}, "listed twice"),
-        (["pod"], {"domainAttachmentType": "tap", "sidecarImage": "other:1"}, "no artifact brings this image"),
-        (["pod"], {"domainAttachmentType": "tap", "networkAttachmentDefinition": "x/y"}, "no manifest defines"),
+        (["pod", "pod", "ipam"], {"domainAttachmentType": "tap"}, "listed twice"),
+        (["pod", "ipam"], {"domainAttachmentType": "tap", "sidecarImage": "other:1"}, "no artifact brings this image"),
+        (["pod", "ipam"], {"domainAttachmentType": "tap", "networkAttachmentDefinition": "x/y"}, "no manifest defines"),
     ],
 )
 def test_doubtful_definitions_load_with_a_warning(

@@ -1,9 +1,11 @@
-"""A layer-2 segment beside the cluster network, for secondary networks: what an operator's data network would be.
+"""Layer-2 segments beside the cluster network, for secondary networks: what an operator's data networks would be.
 
-Every node has two more NICs on it: `eth1`, which nothing uses (the lower device of a macvtap or macvlan), and `eth2`,
-the port of the node's bridge `br1` (the bridge that a NetworkAttachmentDefinition of the plugin `bridge` names). In the
-segment live a DHCP server and a router advertisement daemon, and no router: guests get 172.31.0.<n> and
+Every node has two more NICs on the first: `eth1`, which nothing uses (the lower device of a macvtap or macvlan), and
+`eth2`, the port of the node's bridge `br1` (the bridge that a NetworkAttachmentDefinition of the plugin `bridge`
+names). In the segment live a DHCP server and a router advertisement daemon, and no router: guests get 172.31.0.<n> and
 fd00:31::/64 addresses, but neither a default route nor name servers.
+
+On the second, by `eth3` and `br2`, there is nothing but what guests bring along.
 """
 
 import asyncio
@@ -16,10 +18,11 @@ from conformance.sandbox.network.commands import SYSTEM_PATH, run_command
 from conformance.sandbox.network.node import Node
 
 FREE_NIC, BRIDGED_NIC, NODE_BRIDGE = "eth1", "eth2", "br1"
+QUIET_NIC, QUIET_BRIDGE = "eth3", "br2"
 SEGMENT_ADDRESS = "172.31.0.1"
 SEGMENT_ADDRESS6 = "fd00:31::1"
 
-_BRIDGE = "segment"
+_BRIDGE, _QUIET = "segment", "quiet"
 _DHCP = (
     "--keep-in-foreground",
     "--conf-file=/dev/null",
@@ -40,11 +43,11 @@ _DHCP = (
 )
 
 
-class Segment:
-    """The segment; needs the nodes up."""
+class Segments:
+    """Both segments; needs the nodes up."""
 
     def __init__(self, directory: Path) -> None:
-        """`directory` is where the file of its network namespace is kept."""
+        """`directory` is where the file of their network namespace is kept."""
         self.path = directory / _BRIDGE
         self._server: asyncio.subprocess.Process | None = None
 
@@ -58,7 +61,7 @@ class Segment:
         self._server = await self._serve(nodes[0])
 
     def remove(self) -> None:
-        """Take the segment down, and with it the nodes' NICs on it. Idempotent."""
+        """Take the segments down, and with them the nodes' NICs on them. Idempotent."""
         if self._server is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._server.kill()
@@ -87,30 +90,33 @@ class Segment:
 
 
 def _batch(nodes: Sequence[Node]) -> str:
+    mtu = max(node.mtu for node in nodes)
     lines = [
         "link set lo up",
-        f"link add {_BRIDGE} type bridge forward_delay 0 stp_state 0 mcast_snooping 0",
+        *(f"link add {name} type bridge forward_delay 0 stp_state 0 mcast_snooping 0" for name in (_BRIDGE, _QUIET)),
         f"addr add {SEGMENT_ADDRESS}/24 dev {_BRIDGE}",
         f"addr add {SEGMENT_ADDRESS6}/64 dev {_BRIDGE} nodad",
-        f"link set {_BRIDGE} mtu {max(node.mtu for node in nodes)} up",
+        *(f"link set {name} mtu {mtu} up" for name in (_BRIDGE, _QUIET)),
     ]
     for node in nodes:
-        for nic in (FREE_NIC, BRIDGED_NIC):
+        for nic, segment in ((FREE_NIC, _BRIDGE), (BRIDGED_NIC, _BRIDGE), (QUIET_NIC, _QUIET)):
             port = f"{nic}-{node.index}"
             lines += [
                 f"link add {port} mtu {node.mtu} type veth peer name {nic} mtu {node.mtu} netns {node.pid}",
-                f"link set {port} master {_BRIDGE} up",
+                f"link set {port} master {segment} up",
             ]
     return "\n".join(lines)
 
 
 async def _bridge(node: Node) -> None:
-    """The node's own part. No link of it takes part in IP: the segment is for guests."""
-    lines = [
-        f"link add {NODE_BRIDGE} mtu {node.mtu} type bridge forward_delay 0 stp_state 0 mcast_snooping 0",
-        f"link set {BRIDGED_NIC} master {NODE_BRIDGE}",
-    ]
+    """The node's own part. No link of it takes part in IP: the segments are for guests."""
+    lines = []
+    for bridge, nic in ((NODE_BRIDGE, BRIDGED_NIC), (QUIET_BRIDGE, QUIET_NIC)):
+        lines += [
+            f"link add {bridge} mtu {node.mtu} type bridge forward_delay 0 stp_state 0 mcast_snooping 0",
+            f"link set {nic} master {bridge}",
+        ]
     await node.run("ip", "-batch", "-", input="\n".join(lines).encode())
-    links = (FREE_NIC, BRIDGED_NIC, NODE_BRIDGE)
+    links = (FREE_NIC, BRIDGED_NIC, NODE_BRIDGE, QUIET_NIC, QUIET_BRIDGE)
     await node.run("sysctl", "-q", "-w", *(f"net.ipv6.conf.{link}.disable_ipv6=1" for link in links))
     await node.run("ip", "-batch", "-", input="\n".join(f"link set {link} up" for link in links).encode())
