@@ -26,5 +26,7 @@ _MODULES = (
     "unpullable",
     "renamed",
     "footprint",
+    "sidecarlogs",
+    "mute",
 )
 pytest_plugins = [f"fixtures.{module}" for module in _MODULES]

@@ -12,6 +12,8 @@ _TEXT = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), REMOVED),
     # JSON web tokens: service account tokens in logs and environments
     (re.compile(r"\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*"), REMOVED),
+    # what cloud-init tells a guest, in a VMI that somebody wrote into a log
+    (re.compile(r"(?i)\b((?:user|network)data(?:base64)?)(\\?\"?\s*[:=]\s*\\?\"?)[^\s\",}\\]+"), rf"\1\2{REMOVED}"),
     (re.compile(r"(?i)\b(authorization:\s*(?:bearer|basic))\s+\S+"), rf"\1 {REMOVED}"),
     (re.compile(r"(?i)\b(password|passwd|token|secret)(\"?\s*[:=]\s*\"?)[^\s\",}]+"), rf"\1\2{REMOVED}"),
 )

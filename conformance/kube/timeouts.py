@@ -118,6 +118,11 @@ class Timeouts:
     network_change: Timeout = Timeout(
         60, Limit.BOUND, "HP-004: KubeVirt asks for a migration when a network is changed"
     )
+    given_up: Timeout = Timeout(
+        420,
+        Limit.BOUND,
+        "HOOK-008: a VMI whose sidecar opens no socket is Failed (launchers wait 240 s and a random part of that)",
+    )
     node_clean: Timeout = Timeout(60, Limit.BOUND, "LIFE-001: the nodes are as they were before the VM")
 
     def scaled(self, factor: float) -> Timeouts:

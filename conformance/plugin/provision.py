@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from conformance.access.accounts import proxied_kubeconfig
@@ -105,6 +106,9 @@ class Provisioning:
             open_traffic(working.runner, workplace.namespaces, directory, self._progress)
         finally:
             working.close()
+        # the binding's manifests may have brought it
+        definition = _definition(cluster, self.handoff.secondary_network)
+        self.handoff = replace(self.handoff, secondary_definition=definition)
         return self.handoff
 
     def _logins(self, kubeconfig: Path, directory: RunDirectory) -> Logins:
@@ -164,7 +168,7 @@ class Provisioning:
         nodes: tuple[str, ...],
         workplace: Workplace,
     ) -> Handoff:
-        versions, network = cluster.versions(), self._secondary_network(cluster)
+        versions = cluster.versions()
         return Handoff(
             directory=str(directory.path),
             runner=workplace.logins.runner,
@@ -181,8 +185,7 @@ class Provisioning:
             kubernetes=versions.kubernetes,
             kubevirt=versions.kubevirt,
             timeout_factor=self._factor(cluster),
-            secondary_network=network,
-            secondary_definition=_definition(cluster, network),
+            secondary_network=self._secondary_network(cluster),
             guest=self._settings.guest or self._provider.guest,
         )
 

@@ -85,6 +85,7 @@ class Run:
         self.report_dir = Path(handoff.report_dir)
         self.ledger = self.directory.ledger(process)
         self.keys: GuestKeys = self.directory.keys()
+        self.alone = not process.startswith("gw")
         self.workspace = handoff.namespaces[_index(process) % len(handoff.namespaces)]
         self.site = load_site(Path(handoff.site) if handoff.site else None)
         logins = Logins(handoff.runner, handoff.registrar, handoff.runner)
@@ -124,7 +125,8 @@ class Run:
     def secondary_definition(self) -> Manifest:
         """The definition of :attr:`secondary_network`. Raises Inconclusive where the account may not read it."""
         if self.handoff.secondary_definition is None:
-            raise Inconclusive(f"the account of the run may not read the definition of {self.secondary_network}")
+            what = f"the definition of {self.secondary_network} is not there, or the account of the run may not read it"
+            raise Inconclusive(what)
         return self.handoff.secondary_definition
 
     def guest(self, namespace: str, name: str, image: GuestImage) -> Guest:

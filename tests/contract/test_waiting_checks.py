@@ -5,7 +5,9 @@ pass, and fail where a controller, or what stands for kubelet and Multus, does o
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -26,8 +28,10 @@ from fixtures import latecomers, presence
 from fixtures.images import LOCK
 from fixtures.latecomers import story
 from fixtures.machines import NETWORK
+from fixtures.mute import MuteVmi
 from fixtures.strangers import absent_network, bare_vmi, unregistered_name
 from suites.cni import test_installed_later
+from suites.hooks import test_no_socket
 from suites.registration import (
     test_binding_nad_missing,
     test_nad_namespace,
@@ -164,3 +168,31 @@ def test_one_that_does_otherwise_is_caught(server: Sandbox, check: Check, part: 
     failure = pytest.raises((AssertionError, BoundExceeded, Stopped), match=said)
     with altered.controllers(server.kubeconfig, **{part: player}), failure:
         check(passt_run(server, HASTY))
+
+
+@contextmanager
+def mute_vmi(run: Run, phase: str) -> Iterator[MuteVmi]:
+    """The VMI of HOOK-008, of which KubeVirt says after a while that it has this phase."""
+    with ExitStack() as stack:
+        vmi = MuteVmi(run, SPACE, stack)
+        ref, _ = vmi.begin()
+        told = threading.Timer(0.3, run.cluster.patch, (ref, {"status": {"phase": phase}}))
+        told.start()
+        yield vmi
+        told.join()
+
+
+def test_a_vmi_without_a_socket_that_is_given_up_passes(server: Sandbox) -> None:
+    run = passt_run(server, HASTY)
+    with altered.controllers(server.kubeconfig), mute_vmi(run, "Failed") as vmi:
+        test_no_socket.test_vmi_without_a_socket_is_given_up(vmi, measure)
+    assert vmi.ref is not None
+    assert run.cluster.find(vmi.ref) is None, "the VMI is removed when it has been judged"
+
+
+@pytest.mark.parametrize(("phase", "said"), [("Scheduled", "is given up"), ("Running", "ends the wait")])
+def test_one_that_waits_for_ever_or_runs_is_caught(server: Sandbox, phase: str, said: str) -> None:
+    failure = pytest.raises((BoundExceeded, Stopped), match=said)
+    run = passt_run(server, HASTY)
+    with altered.controllers(server.kubeconfig), mute_vmi(run, phase) as vmi, failure:
+        test_no_socket.test_vmi_without_a_socket_is_given_up(vmi, measure)

@@ -81,6 +81,7 @@ ALIKE_MUTANTS = {
     "passt-hides-peers",
     "passt-link-left-behind",
     "passt-listed-only",
+    "passt-logs-vmi",
     "passt-loses-long",
     "passt-nat-flap",
     "passt-nat-outage-understated",
