@@ -139,6 +139,7 @@ EXPLAINED = {
 # Sound bindings that are much like others, which are judged for each push.
 ALIKE = {
     "bridge",
+    "managedtap-static",
     "managedtap-sticky",
     "managedtap-tuned",
     "masquerade",
