@@ -95,6 +95,7 @@ ALIKE_MUTANTS = {
     "passt-second-interface",
     "passt-short-cut",
     "passt-vhostuser-memory-left",
+    "passt-vhostuser-new-ipv6-claimed",
     "passt-unknown-attachment",
     "tap-first-secondary",
     "tap-newest-version",
