@@ -13,6 +13,8 @@ from conformance.site import Site
 CLIENT: Final = "docker.io/library/python"
 CLIENT_TAG: Final = "3.13-alpine"
 """Of client pods and of the node observer."""
+PAUSE: Final = "registry.k8s.io/pause"
+"""What runs until it is told to end, and does nothing."""
 
 
 def used_images(lock: ImagesLock, binding: Binding, site: Site, guest: str) -> tuple[LockedImage, ...]:
@@ -21,4 +23,6 @@ def used_images(lock: ImagesLock, binding: Binding, site: Site, guest: str) -> t
     if site.guest is None:
         used.append(lock.image(profiles()[guest or DEFAULT].repository))
     sidecar = binding.registration.sidecar_image if binding.registration else ""
+    if sidecar:
+        used.append(lock.image(PAUSE))
     return (*used, *lock.named(f"{json.dumps(binding.manifests)} {sidecar}"))

@@ -56,12 +56,14 @@ class Image:
     working_directory: str = "/"
 
 
+_PAUSE = "import signal; signal.sigwait([signal.SIGINT, signal.SIGTERM])"
 SUITE_GUEST = "quay.io/kubevirt/fedora-with-test-tooling-container-disk:*"
 """The containerDisk that the checks, and most of KubeVirt's documentation, boot."""
 
 BUILT_IN_IMAGES: tuple[Image, ...] = (
     Image(name=SUITE_GUEST, guest="mini"),
     Image(name="docker.io/library/python:*", command=("/usr/bin/python3",)),
+    Image(name="registry.k8s.io/pause*", command=("/usr/bin/python3", "-c", _PAUSE)),
 )
 """What any cluster under test would hold; `name` is a shell pattern over the normalised reference."""
 

@@ -109,9 +109,9 @@ def test_what_no_registry_has_is_told_to_those_who_pull() -> None:
 def test_the_images_of_a_run_are_its_own_and_those_the_binding_names(tmp_path: Path) -> None:
     binding = load_binding(BINDINGS / "passt.yaml")
     guest = Guest("registry.example/disk:1", "me", "secret", "1Gi")
-    client = "docker.io/library/python:3.13-alpine"
+    client, pause = "docker.io/library/python:3.13-alpine", "registry.k8s.io/pause:3.10"
     sidecar = "quay.io/kubevirt/network-passt-binding:20231205_29a16d5c9"
-    assert [i.name for i in used_images(lock(), binding, Site(guest=guest), "")] == [client, sidecar]
+    assert [i.name for i in used_images(lock(), binding, Site(guest=guest), "")] == [client, pause, sidecar]
     named = [i.repository for i in used_images(lock(), binding, Site(), "alpine")]
     assert named[1] == profiles()["alpine"].repository
     node_dhcp = "localhost/kubevirt-binding-conformance/node-dhcp:1"
