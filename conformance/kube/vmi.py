@@ -74,9 +74,9 @@ class VmiSpec:
     nics: tuple[NicSpec, ...]
     image: str
     user_data: str
-    network_data: str = ""
     memory: str = "192Mi"
     cpus: int = 1
+    network_data: str = ""
     node: str = ""
     node_selector: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
