@@ -28,5 +28,6 @@ _MODULES = (
     "footprint",
     "sidecarlogs",
     "mute",
+    "upheavals",
 )
 pytest_plugins = [f"fixtures.{module}" for module in _MODULES]

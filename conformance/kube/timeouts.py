@@ -96,6 +96,7 @@ class Timeouts:
     exec_call: Timeout = Timeout(60, Limit.PATIENCE, "a command in a pod or in a guest returns")
     connect: Timeout = Timeout(15, Limit.PATIENCE, "a stream of the API server opens")
     console_login: Timeout = Timeout(180, Limit.PATIENCE, "the guest boots and its serial console takes a login")
+    daemon_back: Timeout = Timeout(120, Limit.PATIENCE, "a daemon of a node that was ended runs again")
     event_appears: Timeout = Timeout(60, Limit.PATIENCE, "an event or a condition that reports a fault appears")
     vmi_running: Timeout = Timeout(120, Limit.BOUND, "REG-001: a VMI using the binding reaches Running and Ready")
     unblocked: Timeout = Timeout(

@@ -40,6 +40,7 @@ def pytest_load_initial_conftests() -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and with ``--binding`` the session's hooks."""
     config.addinivalue_line("markers", "requirement(id): the requirement of the catalogue that this check decides")
+    config.addinivalue_line("markers", "disruptive: disturbs the nodes for a moment, and comes after all other checks")
     config.addinivalue_line("markers", "where(term): a part of the requirement for bindings with that capability only")
     settings = read_settings(config)
     if not settings.active or config.option.collectonly:

@@ -160,6 +160,11 @@ class Provisioning:
     def _node_access(self) -> bool:
         return self._settings.mode != "kubeconfig" or self._settings.node_access or self._site.node_access
 
+    @property
+    def _disruption(self) -> bool:
+        """Not beside other shards, which are judged on the same nodes at the same time."""
+        return self._settings.shard is None and (self._settings.mode != "kubeconfig" or self._site.disruption)
+
     def _describe(
         self,
         cluster: Cluster,
@@ -177,6 +182,7 @@ class Provisioning:
             site=str(self._settings.site or ""),
             site_name=self._site.name,
             node_access=self._node_access,
+            disruption=self._disruption,
             hco=registry.by_hco,
             mode=self._settings.mode,
             binding=str(self._binding.mutant.source if self._binding.mutant else self._binding.source),

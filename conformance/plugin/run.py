@@ -37,6 +37,7 @@ class Handoff:
     site: str
     site_name: str
     node_access: bool
+    disruption: bool
     hco: bool
     mode: Mode
     binding: str
@@ -105,6 +106,11 @@ class Run:
     def node_access(self) -> bool:
         """Whether this run may look at the nodes."""
         return self.handoff.node_access
+
+    @property
+    def disruption(self) -> bool:
+        """Whether this run may disturb the nodes for a moment: they are its own, or their owner allows it."""
+        return self.handoff.disruption
 
     @property
     def labels(self) -> dict[str, str]:

@@ -77,6 +77,7 @@ class ItemHooks:
         if left_out:
             config.hook.pytest_deselected(items=left_out)
             items[:] = [item for item in items if item not in left_out]
+        items.sort(key=lambda item: item.get_closest_marker("disruptive") is not None)
         if self.settings.shard is not None:
             self._leave_to_others(self.settings.shard, self.results, config, items)
 

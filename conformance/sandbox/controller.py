@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 _RECONNECT_SECONDS: Final = 0.2
 _FIRST_BACKOFF_SECONDS: Final = 0.25
 _LAST_BACKOFF_SECONDS: Final = 10.0
+_PAUSED_SECONDS: Final = 0.5
 
 
 class Key(NamedTuple):
@@ -111,6 +112,7 @@ class Controller:
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
+        self._paused = False
 
     def watch(self, informer: Informer, keys: Callable[[Object], Iterator[Key] | list[Key]] | None = None) -> None:
         """Enqueue for every change in `informer`: the object's own key, or those `keys` derives from it."""
@@ -137,7 +139,7 @@ class Controller:
     async def _work(self, key: Key) -> None:
         delay: float | None = None
         try:
-            delay = await self._reconcile(key)
+            delay = _PAUSED_SECONDS if self._paused else await self._reconcile(key)
             self._failures.pop(key, None)
         except ApiError as error:
             delay = self._backoff(key)
@@ -160,6 +162,14 @@ class Controller:
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         return float(min(_FIRST_BACKOFF_SECONDS * 2**failures, _LAST_BACKOFF_SECONDS))
+
+    async def pause(self) -> None:
+        """Begin with no key any more, and keep them."""
+        self._paused = True
+
+    async def resume(self) -> None:
+        """Go on, with what has been kept too."""
+        self._paused = False
 
     async def stop(self) -> None:
         """Cancel what runs and take no more keys."""

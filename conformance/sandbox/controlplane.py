@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +40,7 @@ from conformance.sandbox.guestlibrary import GuestLibrary
 from conformance.sandbox.images import Image
 from conformance.sandbox.kubernetes.claims import VolumeClaims
 from conformance.sandbox.kubernetes.clusternetwork import API_PORT, ClusterNetwork, cluster_services
+from conformance.sandbox.kubernetes.daemons import NodeDaemon
 from conformance.sandbox.kubernetes.daemonset import DaemonSets
 from conformance.sandbox.kubernetes.deviceplugins import DevicePlugins
 from conformance.sandbox.kubernetes.endpoints import EndpointSlices
@@ -74,6 +75,7 @@ from conformance.sandbox.kubevirt.workloadupdates import WorkloadUpdateControlle
 from conformance.sandbox.launcher.compute import compute_environment, compute_mounts, pod_directory, write_compute_layer
 from conformance.sandbox.launcher.container import Mount
 from conformance.sandbox.network import syscalls
+from conformance.sandbox.network.node import Node
 from conformance.sandbox.network.podnet import PodNetwork, PodRef
 from conformance.sandbox.supervisor import SandboxContext
 
@@ -157,6 +159,7 @@ class ControlPlane:
         self._facts = facts_for(_version(context))
         self._informers: dict[Resource, Informer] = {}
         self._controllers: list[Controller] = []
+        self._daemons: list[NodeDaemon] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._devices = {node.name: DevicePlugins(client, node) for node in context.nodes}
         self._runner: web.AppRunner | None = None
@@ -230,6 +233,26 @@ class ControlPlane:
         await asyncio.gather(*(informer.synced.wait() for informer in informers.values()))
         await self._network.serve(informers)
         await self._serve_streams(backend, pods, kubelets, handlers)
+        self._daemons = [
+            daemon
+            for node in self._context.nodes
+            for daemon in self._daemons_of(node, kubelets[node.name].controller, handlers[node.name].controller)
+        ]
+        await asyncio.gather(*(daemon.start() for daemon in self._daemons))
+
+    def _daemons_of(self, node: Node, kubelet: Controller, handler: Controller) -> Iterator[NodeDaemon]:
+        devices = self._devices[node.name]
+
+        async def down() -> None:
+            await kubelet.pause()
+            await devices.stop()
+
+        async def up() -> None:
+            await devices.start()
+            await kubelet.resume()
+
+        yield NodeDaemon(node, "kubelet", down=down, up=up)
+        yield NodeDaemon(node, "virt-handler", down=handler.pause, up=handler.resume)
 
     def _kubelet(self, name: str, pods: Informer) -> Kubelet:
         node = next(node for node in self._context.nodes if node.name == name)
@@ -263,6 +286,8 @@ class ControlPlane:
         """Stop streams, controllers and informers. Pods end with the sandbox's namespaces."""
         if self._runner is not None:
             await self._runner.cleanup()
+        for daemon in self._daemons:
+            await daemon.stop()
         await self._network.stop()
         for controller in self._controllers:
             await controller.stop()

@@ -74,6 +74,8 @@ class SiteSpec(_File):
     """`installed` if an administrator has applied the definition's manifests: they are left alone then."""
     node_access: bool = False
     """Whether the run may look at the nodes, through a short-lived privileged DaemonSet that changes nothing."""
+    disruption: bool = False
+    """Whether a run with node access may restart the kubelet, Multus and virt-handler on a node, at its end."""
     node_selector: dict[str, str] = {}
     """Labels of the nodes to use; others are left alone."""
     proxy: ProxySpec | None = None

@@ -84,6 +84,7 @@ def _site(file: SiteFile, path: Path) -> Site:
         runner=runner,
         installed=spec.binding_manifests == "installed",
         node_access=spec.node_access,
+        disruption=spec.disruption,
         node_selector=dict(spec.node_selector),
         proxy=spec.proxy.url if spec.proxy else "",
         mirrors=tuple(Mirror(mirror.source, mirror.mirror) for mirror in spec.mirrors),

@@ -35,6 +35,7 @@ class Site:
     runner: Path | None = None
     installed: bool = False
     node_access: bool = False
+    disruption: bool = False
     node_selector: Mapping[str, str] = field(default_factory=dict)
     proxy: str = ""
     mirrors: tuple[Mirror, ...] = ()

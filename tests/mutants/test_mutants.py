@@ -29,6 +29,7 @@ RUN_SECONDS = 1500
 PLAIN = ("REG-001", "VM-001", "VM-002", "DHCP-001", "MTU-001", "CONN-001", "CONN-002", "OBS-001", "OBS-003")
 # Their faults show only when bounds run out, in many checks one after the other: for `make mutants`, not for each push.
 SLOW = {
+    "macvtap-registers-once",
     "managedtap-deaf-after-boot",
     "managedtap-hco-overwrites",
     "managedtap-lease-once",

@@ -60,14 +60,18 @@ class DevicePlugins:
     def __init__(self, client: ApiClient, node: Node) -> None:
         self._client, self._node = client, node
         self._plugins: dict[str, _Plugin] = {}
+        self._held: dict[str, dict[str, str]] = {}
         self._watches: set[asyncio.Task[None]] = set()
         self._server: grpc.aio.Server | None = None
         self._descriptor = -1
 
     async def start(self) -> None:
-        """Serve the registration socket."""
+        """Serve the registration socket. Sockets that plugins had for the kubelet before are removed, as it does."""
         directory = self._node.path(DIRECTORY)
         directory.mkdir(parents=True, exist_ok=True)
+        for path in directory.iterdir():
+            if not path.is_dir():
+                path.unlink()
         # The path of a state directory would not fit into a socket address; one that begins at a descriptor does.
         self._descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._server = grpc.aio.server()
@@ -78,15 +82,20 @@ class DevicePlugins:
         )
         self._server.add_insecure_port(self._address(KUBELET_SOCKET))
         await self._server.start()
+        for resource in self._held:  # until its plugin has registered anew
+            await self._advertise(resource, 0)
 
     async def stop(self) -> None:
-        """Stop serving and leave the plugins."""
+        """Stop serving and leave the plugins. What pods hold is kept, as in the kubelet's checkpoint."""
         for watch in self._watches:
             watch.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)
+        self._held |= {resource: plugin.holders for resource, plugin in self._plugins.items()}
+        self._plugins = {}
         if self._server is not None:
             await self._server.stop(None)
             os.close(self._descriptor)
+            self._server = None
 
     async def allocate(self, pod: Object) -> PodDevices:
         """Give a pod the devices its containers ask for. Raises DeviceError; nothing is held then.
@@ -111,6 +120,8 @@ class DevicePlugins:
 
     def release(self, uid: str) -> None:
         """Take back whatever a pod held. Idempotent."""
+        for resource, holders in self._held.items():
+            self._held[resource] = {device: holder for device, holder in holders.items() if holder != uid}
         for plugin in self._plugins.values():
             plugin.holders = {device: holder for device, holder in plugin.holders.items() if holder != uid}
 
@@ -142,8 +153,7 @@ class DevicePlugins:
             await context.abort(grpc.StatusCode.UNKNOWN, f'{text} ["{deviceapi.VERSION}"]')
         plugin = _Plugin(grpc.aio.insecure_channel(self._address(found.endpoint), options=[OWN_CONNECTION]))
         before = self._plugins.get(found.resource)
-        if before is not None:
-            plugin.holders = before.holders
+        plugin.holders = before.holders if before is not None else self._held.get(found.resource, {})
         self._plugins[found.resource] = plugin
         watch = asyncio.create_task(self._watch(found.resource, plugin))
         self._watches.add(watch)

@@ -35,6 +35,7 @@ def report(tmp_path: Path) -> Report:
         site="",
         site_name="",
         node_access=False,
+        disruption=False,
         hco=False,
         mode="kubeconfig",
         binding="b",

@@ -197,6 +197,20 @@ def test_a_limited_run_judges_only_that(project: Project) -> None:
     assert [e.id for e in report.entries if e.verdict is Verdict.CONFORMANT] == ["REG-001"]
 
 
+def test_what_disturbs_the_nodes_comes_last(project: Project) -> None:
+    body = "".join(
+        f"@pytest.mark.requirement({name!r})\n{mark}def test_{index}(run):\n    assert not run.disruption\n\n"
+        for index, (name, mark) in enumerate(
+            [("LIFE-004", "@pytest.mark.disruptive\n"), ("REG-001", ""), ("VM-001", "")]
+        )
+    )
+    (project.path / "test_suite.py").write_text(f"import pytest\n\n{body}")
+    done = project.run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    timeline = json.loads((project.report / "timeline.json").read_text())
+    assert [line["requirement"] for line in timeline] == ["REG-001", "VM-001", "LIFE-004"]
+
+
 def test_workers_only_connect_and_their_outcomes_arrive(project: Project) -> None:
     pytest.importorskip("xdist")
     done = project.run("-p", "xdist", "-n", "2")

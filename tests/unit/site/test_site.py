@@ -37,6 +37,7 @@ def test_every_fact(tmp_path: Path) -> None:
   access: {runner: runner.kubeconfig}
   bindingManifests: installed
   nodeAccess: true
+  disruption: true
   nodeSelector: {pool: virt}
   proxy: {url: "http://proxy.lab:3128"}
   mirrors: [{source: quay.io/kubevirt, mirror: registry.lab:5000/kubevirt}]
@@ -53,6 +54,7 @@ def test_every_fact(tmp_path: Path) -> None:
         runner=tmp_path / "runner.kubeconfig",
         installed=True,
         node_access=True,
+        disruption=True,
         node_selector={"pool": "virt"},
         proxy="http://proxy.lab:3128",
         mirrors=(Mirror("quay.io/kubevirt", "registry.lab:5000/kubevirt"),),
