@@ -29,5 +29,6 @@ _MODULES = (
     "sidecarlogs",
     "mute",
     "upheavals",
+    "networkinfo",
 )
 pytest_plugins = [f"fixtures.{module}" for module in _MODULES]

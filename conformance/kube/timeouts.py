@@ -119,6 +119,9 @@ class Timeouts:
     network_change: Timeout = Timeout(
         60, Limit.BOUND, "HP-004: KubeVirt asks for a migration when a network is changed"
     )
+    network_info: Timeout = Timeout(
+        120, Limit.BOUND, "POD-006: the pod is told of its network (kubelets write such files anew within 90 s)"
+    )
     given_up: Timeout = Timeout(
         420,
         Limit.BOUND,
