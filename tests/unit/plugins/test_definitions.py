@@ -19,8 +19,8 @@ REGISTERING = {f"REG-{number:03}" for number in (2, 3, 4, 5, 6, 8, 9, 10, 11, 14
 UNREACHABLE = ABOUT_KUBEVIRT | REGISTERING
 """Checks of what KubeVirt itself does, which no binding can make fail: what its admission says, with a name or a
 network that is not there, how it makes the launcher pod, and what becomes of a VM that cannot migrate.
-`test_kubevirts_part.py`, `test_network_info.py`, `test_image_missing.py`, `test_memory_overhead.py`, `test_not_migratable.py`,
-`test_registrations_part.py`,
+`test_kubevirts_part.py`, `test_network_info.py`, `test_image_missing.py`, `test_memory_overhead.py`,
+`test_not_migratable.py`, `test_registrations_part.py`,
 `tests/contract/test_registration_checks.py` and `test_waiting_checks.py` there show that
 they can fail.
 """
