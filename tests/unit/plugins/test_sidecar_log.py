@@ -21,8 +21,8 @@ def user_data() -> str:
 
 
 def log(user_data: str, *lines: str) -> SidecarLog:
-    nic, spec = SimpleNamespace(name="green"), SimpleNamespace(user_data=user_data)
-    return SidecarLog("\n".join(lines), cast(Machine, SimpleNamespace(nic_spec=nic, spec=spec)))
+    machine = SimpleNamespace(spec=SimpleNamespace(user_data=user_data))
+    return SidecarLog("\n".join(lines), cast(Machine, machine), ("green", "eth0"))
 
 
 def key_line(user_data: str) -> str:
@@ -34,8 +34,12 @@ def test_a_log_that_names_the_network_passes(user_data: str) -> None:
     check(log(user_data, "OnDefineDomain for team/vm/green", authorized))
 
 
+def test_one_that_names_the_pods_interface_passes(user_data: str) -> None:
+    check(log(user_data, "interface added: {Type:vhostuser Source:{Device:eth0}}"))
+
+
 def test_one_that_names_none_is_caught(user_data: str) -> None:
-    with pytest.raises(AssertionError, match="names the interface"):
+    with pytest.raises(AssertionError, match="none of green, eth0"):
         check(log(user_data, "OnDefineDomain"))
 
 
