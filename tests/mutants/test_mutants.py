@@ -68,7 +68,6 @@ ALIKE_MUTANTS = {
     "managedtap-no-search",
     "managedtap-options-claimed",
     "managedtap-pod-host-name",
-    "managedtap-tuned-always-virtio",
     "managedtap-tuned-debug-port",
     "managedtap-tuned-first-only",
     "managedtap-tuned-link-down-after-pause",

@@ -42,7 +42,6 @@ _PROGRAMS = (
     "ss",
 )
 _AT_BOOT = ("virtio_pci", "virtio_blk", "virtio_net")
-_FOR_E1000 = ("e1000",)
 _FOR_ISO = ("isofs", "cdrom")
 _LATER = ("button", "evdev")
 _SCRIPTS = {
@@ -180,8 +179,7 @@ def _add_lua(archive: Archive, root: ForeignRoot) -> None:
 
 def _add_modules(archive: Archive, root: Path, version: str) -> None:
     """Kernel modules, flat under /lib/modules, and the lists that say in which order to insert them."""
-    listings = {"at-boot": _AT_BOOT, "for-e1000": _FOR_E1000, "for-iso": _FOR_ISO, "later": _LATER}
-    for listing, names in listings.items():
+    for listing, names in (("at-boot", _AT_BOOT), ("for-iso", _FOR_ISO), ("later", _LATER)):
         files = module_order(root, version, names)
         modules = [path.name.split(".ko")[0] for path in files]
         archive.add_file(f"/lib/modules/{listing}", "".join(f"{module}\n" for module in modules))
