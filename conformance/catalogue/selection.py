@@ -191,7 +191,9 @@ def _gate_disabled(requirement: Requirement, version: Version, disabled: Mapping
 
 def _unchecked(requirement: Requirement, checked: Collection[str] | None) -> Skip | None:
     if checked is not None and requirement.id not in checked:
-        return Skip(SkipReason.NO_CHECK, "this version of the suite has no check for it")
+        return Skip(
+            SkipReason.NO_CHECK, "this version of the suite has no check for it, or none for a binding of this kind"
+        )
     return None
 
 

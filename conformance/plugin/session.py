@@ -63,12 +63,17 @@ class ItemHooks:
 
     @pytest.hookimpl
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Leave out the checks of requirements that do not apply; the report says why."""
-        self.checks = sorted({requirement_of(item) for item in items} - {""})
+        """Leave out the checks of requirements that do not apply; the report says why.
+
+        A requirement has a check where one of its parts is for bindings of this kind.
+        """
         if self.results is None:
+            self.checks = sorted({requirement_of(item) for item in items} - {""})
             return
         wanted = self.results.applicable()
         capabilities = current_run(config).binding.capabilities
+        concerned = [item for item in items if not unmet(terms_of(item), capabilities)]
+        self.checks = sorted({requirement_of(item) for item in concerned} - {""})
         left_out = [
             item
             for item in items

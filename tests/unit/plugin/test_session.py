@@ -197,6 +197,18 @@ def test_a_limited_run_judges_only_that(project: Project) -> None:
     assert [e.id for e in report.entries if e.verdict is Verdict.CONFORMANT] == ["REG-001"]
 
 
+def test_a_requirement_of_which_no_part_is_for_this_binding_has_no_check(project: Project) -> None:
+    (project.path / "test_suite.py").write_text(
+        "import pytest\n\n@pytest.mark.requirement('REG-001')\ndef test_one(run):\n    pass\n\n"
+        "@pytest.mark.requirement('MIG-007')\n@pytest.mark.where('sec')\ndef test_other(run):\n    pass\n"
+    )
+    project.run()
+    report = read_report(project.report / "report.yaml")
+    outcome = next(entry.outcome for entry in report.entries if entry.id == "MIG-007")
+    assert outcome.skip is not None
+    assert outcome.skip.reason is SkipReason.NO_CHECK
+
+
 def test_what_disturbs_the_nodes_comes_last(project: Project) -> None:
     body = "".join(
         f"@pytest.mark.requirement({name!r})\n{mark}def test_{index}(run):\n    assert not run.disruption\n\n"
