@@ -78,6 +78,39 @@ class GuestEcho:
         self.stop()
 
 
+class GuestConnection:
+    """A TCP connection from inside the guest to an echo server that is kept busy, a line every half second, until
+    :meth:`stop`.
+    """
+
+    def __init__(self, shell: Shell, host: str, port: int) -> None:
+        dial = {
+            "python3": f"python3 -c {shlex.quote(_HOLD_BY_PYTHON)} {host} {port}",
+            "socat": f"socat - TCP:{_bracket(host)}:{port},connect-timeout=5",
+            "nc": f"nc {host} {port}",
+        }[tool_of(shell)]
+        # what writes into a pipe may be deaf to its end
+        script = f"f=/tmp/.kbc-held-$$; >$f; while [ -e $f ] && sleep 0.5; do echo .; done | {{ {dial}; rm -f $f; }}"
+        self._background = Background(shell, script)
+
+    def answers(self) -> int:
+        """How many lines have come back so far."""
+        return self._background.output().count(".")
+
+    def open(self) -> bool:
+        """Whether nothing has ended it: its end is noticed at the second line after it."""
+        return self._background.alive()
+
+    def stop(self) -> None:
+        self._background.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+
 class GuestClient:
     """Probes sent from inside the guest; results as those of a client pod."""
 
@@ -200,6 +233,20 @@ def upload_agent(shell: Shell) -> None:
     script = agent_script().decode()
     if not shell.run(f'[ "$(wc -c < {_AGENT} 2>/dev/null)" = {len(script.encode())} ]').ok:
         shell.run(f"cat > {_AGENT} <<'KBC-AGENT'\n{script}KBC-AGENT\n", timeout=120, check=True)
+
+
+# What comes by stdin goes out, what comes back goes to stdout, until either ends.
+_HOLD_BY_PYTHON = """
+import os, select, socket, sys
+s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 5)
+s.settimeout(None)
+while True:
+    for ready in select.select([s, 0], [], [])[0]:
+        data = s.recv(4096) if ready is s else os.read(0, 4096)
+        if not data:
+            sys.exit()
+        os.write(1, data) if ready is s else s.sendall(data)
+"""
 
 
 # A query for the A record of a name, twice; exit status 0 for an answer with a record.

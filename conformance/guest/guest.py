@@ -11,7 +11,7 @@ from conformance.guest.console import ConsoleShell
 from conformance.guest.datagram import send_out_of
 from conformance.guest.dhcp import DhcpClient
 from conformance.guest.dhcpwire import NOWHERE, DhcpWire, other_mac
-from conformance.guest.echo import GuestClient, GuestEcho, Protocol
+from conformance.guest.echo import GuestClient, GuestConnection, GuestEcho, Protocol
 from conformance.guest.facts import FACTS_SCRIPT, GuestFacts, GuestNic, parse_facts
 from conformance.guest.image import GuestImage
 from conformance.guest.keys import GuestKeys
@@ -118,6 +118,10 @@ class Guest:
     def serve(self, protocol: Protocol, port: int) -> GuestEcho:
         """An echo server inside the guest (a context manager)."""
         return GuestEcho(self.console, protocol, port)
+
+    def hold(self, host: str, port: int) -> GuestConnection:
+        """A connection from inside the guest to an echo server, kept busy (a context manager)."""
+        return GuestConnection(self.console, host, port)
 
     def client(self, shell: Shell | None = None) -> GuestClient:
         """Probes from inside the guest."""

@@ -33,7 +33,8 @@ class Background:
         return self._shell.run(f"cat {self.path}.err", check=True).stdout
 
     def alive(self) -> bool:
-        return self._shell.run(f"[ -d /proc/{self.pid} ]").ok
+        """Whether the script still runs; that it has ended need not have been taken note of by its parent."""
+        return self._shell.run(f'case $(cat /proc/{self.pid}/stat 2>/dev/null) in "" | *") Z "*) false ;; esac').ok
 
     def stop(self, shell: Shell | None = None) -> None:
         """End the script and its children, and remove its files."""

@@ -6,6 +6,7 @@ from conformance.kube.wait import wait_until
 from conformance.model import Capability, Measurement
 from fixtures.measure import Measure
 from fixtures.migrations import Migration
+from fixtures.nomads import Nomad
 
 
 @pytest.mark.xdist_group("migration")
@@ -42,3 +43,22 @@ def test_open_connection_survives_or_ends(migration: Migration, measure: Measure
     measure(Measurement("connection", deadline.elapsed(), "s", f"from the migration; ended by: {held.ended() or '-'}"))
     assert migration.reached is not None
     measure(migration.reached.measured("new connection", "from the migration until SSH from the old node worked"))
+
+
+@pytest.mark.xdist_group("nomad")
+@pytest.mark.requirement("MIG-007")
+@pytest.mark.where("!pod")
+def test_open_connection_survives_on_a_secondary_network(travelling_nomad: Nomad, measure: Measure) -> None:
+    """On a secondary network, where the VM keeps its address, an open TCP connection survives the migration.
+
+    Preconditions:
+    * A running VM whose guest has its address, a second node, and another VM on the network.
+
+    Steps:
+    1. Open a connection from the other VM to an echo server in the guest, keep it busy, and migrate the VM.
+    2. Wait until the guest answers over that connection again.
+
+    Expected:
+    * It does, within 30 s of the migration.
+    """
+    measure(travelling_nomad.move_while_talking().measured("connection", "from the migration until it went on"))

@@ -18,7 +18,7 @@ import pytest
 
 from conformance.guest.carrier import CarrierWatch
 from conformance.guest.dhcp import DhcpClient
-from conformance.guest.echo import GuestClient, GuestEcho, tool_of
+from conformance.guest.echo import GuestClient, GuestConnection, GuestEcho, tool_of
 from conformance.guest.root import Background, as_root
 from conformance.guest.shell import GuestLacks
 from conformance.kube.timeouts import Deadline
@@ -108,6 +108,7 @@ def limited(request: pytest.FixtureRequest, guest: LocalShell, tmp_path: Path) -
         skip(SkipReason.ENVIRONMENT_LACKS, f"no {tool} here")
     for program in (
         "sh",
+        "sleep",
         "cat",
         "head",
         "wc",
@@ -140,6 +141,17 @@ def test_echo_with_whatever_tool_there_is(limited: LocalShell) -> None:
         echo = client.tcp_echo("127.0.0.1", 777, size=100_000)
         assert (echo.sent, echo.received, echo.intact) == (100_000, 100_000, True)
     assert not client.tcp_connect("127.0.0.1", 777, timeout=2).ok
+
+
+def test_a_connection_that_is_kept_busy(limited: LocalShell) -> None:
+    server = GuestEcho(limited, "tcp", 777)
+    with GuestConnection(limited, "127.0.0.1", 777) as held:
+        wait_until("answers", held.answers, Deadline.patience(30), until=lambda seen: seen >= 2)
+        assert held.open()
+        server.stop()
+        # a server that forks leaves the connection to a child
+        limited.run("for p in /proc/[0-9]*; do grep -qzx cat $p/cmdline && kill ${p#/proc/}; done 2>/dev/null; true")
+        wait_until("its end", held.open, Deadline.patience(30), until=lambda seen: not seen)
 
 
 def test_an_echo_server_takes_a_second_connection_while_the_first_is_open(limited: LocalShell) -> None:
