@@ -20,10 +20,10 @@ test: $(READY)  ## install the rest and pass every test
 	@$(PYTEST) tests/contract
 	@$(PYTEST) tests/sandbox -m 'not slow'
 	@$(PYTEST) tests/providers -m 'not slow'
-	@$(PYTEST) tests/mutants -n 2 -m 'not slow' -v
+	@$(PYTEST) tests/mutants -n 2 --maxschedchunk 1 -m 'not slow' -v
 
 mutants: $(READY)  ## every mutant, the slow ones too (two hours)
-	@$(PYTEST) tests/mutants -n 2 -v
+	@$(PYTEST) tests/mutants -n 2 --maxschedchunk 1 -v
 
 guests: $(READY)  ## build the Debian guests and test with them, and what each binding leaves behind (twenty minutes)
 	@$(BIN)/binding-conformance doctor --install
