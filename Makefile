@@ -18,7 +18,7 @@ test: $(READY)  ## install the rest and pass every test
 	@$(BIN)/binding-conformance doctor --install
 	@$(PYTEST) tests/unit tests/kind -n 2
 	@$(PYTEST) tests/contract
-	@$(PYTEST) tests/sandbox -m 'not slow'
+	@$(PYTEST) tests/sandbox -n 2 --dist loadfile -m 'not slow'
 	@$(PYTEST) tests/providers -m 'not slow'
 	@$(PYTEST) tests/mutants -n 2 --maxschedchunk 1 -m 'not slow' -v
 
