@@ -81,9 +81,9 @@ class DevicePlugins:
             (grpc.method_handlers_generic_handler(deviceapi.REGISTRATION_SERVICE, handlers),)
         )
         self._server.add_insecure_port(self._address(KUBELET_SOCKET))
-        await self._server.start()
-        for resource in self._held:  # until its plugin has registered anew
+        for resource in self._held:  # until its plugin has registered anew, which it cannot as yet
             await self._advertise(resource, 0)
+        await self._server.start()
 
     async def stop(self) -> None:
         """Stop serving and leave the plugins. What pods hold is kept, as in the kubelet's checkpoint."""
